@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import logs
-from testbed.agent import aliases, guardian, isolation, journal, link_devices, links, protocol
+from testbed.agent import aliases, device_requests, guardian, isolation, journal, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
 from testbed.agent.docker_engine import DockerEngine
 from testbed.agent.events import Events
@@ -27,7 +27,6 @@ from testbed.agent.journal import Journal
 from testbed.agent.members import Members
 from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.network_namespace import NetworkNamespace
 from testbed.agent.server import Server
 from testbed.agent.tasks import cancelled
 from testbed.agent.way_out import WayOut
@@ -139,56 +138,51 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
         namespaces.setns(home_fd, namespaces.NEWNET)
     with namespaces.inside(switch_fd):
         route = RouteSocket()
-    async with NetworkNamespace(switch_fd) as switch, NetworkNamespace(home_fd) as home:
-        await home.ip.link("set", index=1, state="up")
-        wiring = Wiring(switch, route)
-        devices = link_devices.LinkDevices(arguments.lab, switch_fd, route, home_fd)
-        engines = {name: load(name, Switch(switch_fd, home_fd, devices)) for name in ENGINES}
-        found = {name: await engine.probe() for name, engine in engines.items()}
-        missing = {name: availability.missing for name, availability in found.items() if availability.missing}
-        lab_journal = Journal.at(arguments.journal) if arguments.journal else None
-        events = Events()
-        impaired = links.Links(wiring, devices, engines, missing, None if arguments.isolate else lab_journal, events)
-        engine = DockerEngine(arguments.docker_engine) if arguments.docker_engine else None
-        attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine), Wires(wiring, devices), events)
-        leads_out = lab_journal if arguments.isolate else None
-        way_out = WayOut(arguments.lab, machine, wiring, devices, leads_out) if leads_out else None
-        server = Server(
-            arguments.lab,
-            wiring,
-            impaired,
-            attachments,
-            arguments.socket.parent,
-            events=events,
-            isolated=arguments.isolate,
-            way_out=way_out,
-        )
-        with socket.socket(socket.AF_UNIX) as listener:
-            _listen(listener, arguments.socket)
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGTERM, server.ended.set)
-            if arguments.lifeline:
-                loop.add_reader(0, _lifeline, server)
-            _log.info("agent of lab %s answers, pid %d", arguments.lab, os.getpid())
-            tasks = [
-                asyncio.create_task(work) for work in (server.serve(listener), attachments.follow(), server.look())
-            ]
-            for task in tasks:
-                task.add_done_callback(lambda _: server.ended.set())
-            await server.ended.wait()
-            events.close()
-            await _give_back(wiring, server.node_faults, way_out)
-            for task in tasks:
-                if task.done():
-                    task.result()  # whatever ended it ends the agent, and with it all links
-                await cancelled(task)
-            arguments.socket.unlink(missing_ok=True)
-            if lab_journal:
-                with namespaces.inside(machine):
-                    journal.put_back(lab_journal, agent_died=False)
-            await impaired.close()
-            if not arguments.isolate:
-                aliases.sweep(route, arguments.lab)
+    with namespaces.inside(home_fd), RouteSocket() as home:
+        home.send([device_requests.state(1, is_up=True)])
+    wiring = Wiring(switch_fd, route)
+    devices = link_devices.LinkDevices(arguments.lab, switch_fd, route, home_fd)
+    lab_journal = Journal.at(arguments.journal) if arguments.journal else None
+    events = Events()
+    impaired = links.Links(wiring, devices, {}, {}, None if arguments.isolate else lab_journal, events)
+    engine = DockerEngine(arguments.docker_engine) if arguments.docker_engine else None
+    attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine), Wires(wiring, devices), events)
+    leads_out = lab_journal if arguments.isolate else None
+    way_out = WayOut(arguments.lab, machine, wiring, devices, leads_out) if leads_out else None
+    server = Server(
+        arguments.lab,
+        wiring,
+        impaired,
+        attachments,
+        arguments.socket.parent,
+        events=events,
+        isolated=arguments.isolate,
+        way_out=way_out,
+    )
+    with socket.socket(socket.AF_UNIX) as listener:
+        _listen(listener, arguments.socket)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, server.ended.set)
+        if arguments.lifeline:
+            loop.add_reader(0, _lifeline, server)
+        _log.info("agent of lab %s answers, pid %d", arguments.lab, os.getpid())
+        tasks = [asyncio.create_task(work) for work in (server.serve(listener), attachments.follow(), server.look())]
+        for task in tasks:
+            task.add_done_callback(lambda _: server.ended.set())
+        await server.ended.wait()
+        events.close()
+        await _give_back(wiring, server.node_faults, way_out)
+        for task in tasks:
+            if task.done():
+                task.result()  # whatever ended it ends the agent, and with it all links
+            await cancelled(task)
+        arguments.socket.unlink(missing_ok=True)
+        if lab_journal:
+            with namespaces.inside(machine):
+                journal.put_back(lab_journal, agent_died=False)
+        await impaired.close()
+        if not arguments.isolate:
+            aliases.sweep(route, arguments.lab)
 
 
 async def _give_back(wiring: Wiring, node_faults: NodeFaults, way_out: WayOut | None) -> None:

@@ -148,7 +148,7 @@ class Attachments:
         noted = [f"{port}: {count} {_DROPPED}" for port, count in dropped.items() if count]
         return AttachmentReport(
             problems=(
-                *await problems(self.wiring, self._new, self._returned, absent),
+                *problems(self.wiring, self._new, self._returned, absent),
                 *self.wires.route_problems(),
             ),
             notes=(*closed_ports(self.wiring, self._new), *noted),
@@ -320,7 +320,7 @@ class Attachments:
                 self._not_a_node(key, new)
             return
         if port.network in self.wiring.open_networks:  # where it may have any address
-            address, *_ = [*await addresses(port, self.wiring), port.address]
+            address, *_ = [*addresses(port, self.wiring), port.address]
             port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
         self.wires.give_addresses(port.node)
         impaired = await self.links.attach(port)

@@ -30,7 +30,7 @@ def expect(wiring: Wiring, networks: Sequence[WatchedNetwork], nodes: Sequence[A
     bridges: dict[str, tuple[int, int]] = {}
     for network in networks:
         try:
-            with namespaces.inside(wiring.switch.fd):
+            with namespaces.inside(wiring.switch):
                 index = socket.if_nametoindex(network.bridge)
         except OSError as error:
             raise LabError(

@@ -15,8 +15,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from testbed.agent import neighbours
-from testbed.agent.network_namespace import NetworkNamespace
+from testbed.agent import device_requests, neighbours, node_addresses, routes, switch
+from testbed.agent.netlink import RouteSocket
 from testbed.agent.nodes import Node
 from testbed.linux import namespaces
 from testbed.names import INTERNET
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from testbed.agent.ports import Gateway, Port
 
 _LARGEST_MTU = 65535
+_LOOPBACK = 1
 _SETTINGS = {"ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0", "ipv6/conf/default/disable_ipv6": "1"}
 
 
@@ -48,7 +49,7 @@ class Beyond:
     _interfaces: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    async def open(cls, address: str, machine: int, devices: LinkDevices) -> Self:
+    def open(cls, address: str, machine: int, devices: LinkDevices) -> Self:
         """Make the namespace, with its cable to the machine.
 
         Args:
@@ -57,23 +58,23 @@ class Beyond:
             devices: makes devices there.
 
         Raises:
-            OSError, NetlinkError: the kernel's refusal.
+            OSError: the kernel's refusal.
         """
         network = _quiet_network()
         mac = "02:42:" + IPv4Address(address).packed.hex(":")
         end = devices.make_port("beyond", _LARGEST_MTU, 0, ("out", mac, network), is_node=False)
-        async with NetworkNamespace(network) as there:
-            for index in [1, *await there.ip.link_lookup(ifname="out")]:
-                await there.ip.link("set", index=index, state="up")
-            await there.ip.addr("add", index=index, address=address, prefixlen=32)
+        with namespaces.inside(network), RouteSocket() as there:
+            index = switch.named(there, "out").index
+            up = [device_requests.state(each, is_up=True) for each in (_LOOPBACK, index)]
+            there.send([*up, node_addresses.addition(index, address, 32)])
         devices.switch_on([end])
         neighbours.set_permanent(machine, {end.name: {address: mac}})
-        async with NetworkNamespace(machine) as here:
-            await here.ip.route("add", dst=f"{address}/32", oif=end.index, scope="link")
+        with namespaces.inside(machine), RouteSocket() as here:
+            here.send([routes.on_link(address, end.index)])
         node = Node(name=INTERNET, network=network)
         return cls(node=node, address=address, _outside=devices, _out=end.index)
 
-    async def join(self, gateway: Gateway, devices: LinkDevices) -> None:
+    def join(self, gateway: Gateway, devices: LinkDevices) -> None:
         """Add a port to the bridge of a network; the bridge neither learns MACs there nor floods to it.
 
         Args:
@@ -81,7 +82,7 @@ class Beyond:
             devices: makes devices on the switch side.
 
         Raises:
-            OSError, NetlinkError: the kernel's refusal.
+            OSError: the kernel's refusal.
         """
         if gateway.network in self._ports:
             return
@@ -91,26 +92,25 @@ class Beyond:
         self._ports[gateway.network] = devices, port.index
         devices.mute(port.index)
         devices.switch_on([port])
-        async with NetworkNamespace(self.node.network) as there:
-            for index in await there.ip.link_lookup(ifname=name):
-                await there.ip.link("set", index=index, state="up")
+        with namespaces.inside(self.node.network), RouteSocket() as there:
+            there.send([device_requests.state(switch.named(there, name).index, is_up=True)])
         self._interfaces[gateway.network] = name
 
-    async def meet(self, ports: Iterable[Port]) -> None:
+    def meet(self, ports: Iterable[Port]) -> None:
         """Learn where the nodes of these ports are now, so that packets to them go to their networks.
 
         Raises:
-            OSError, NetlinkError: the kernel's refusal.
+            OSError: the kernel's refusal.
         """
         known = [port for port in ports if port.network in self._interfaces]
         macs: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for port in known:
             macs[self._interfaces[port.network]][port.address] = port.mac
         neighbours.set_permanent(self.node.network, macs)
-        async with NetworkNamespace(self.node.network) as there:
-            for port in known:
-                (index,) = await there.ip.link_lookup(ifname=self._interfaces[port.network])
-                await there.ip.route("replace", dst=f"{port.address}/32", oif=index, scope="link", prefsrc=self.address)
+        with namespaces.inside(self.node.network), RouteSocket() as there:
+            indexes = {name: switch.named(there, name).index for name in macs}
+            ways = [(port.address, indexes[self._interfaces[port.network]]) for port in known]
+            there.send([routes.on_link(address, index, source=self.address) for address, index in ways])
 
     def close(self) -> None:
         """Remove its ports and its cable; the namespace goes with the agent."""

@@ -10,11 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from testbed.agent import offloads
 from testbed.agent.journal import OffloadsOff
-from testbed.engines import load
+from testbed.engines import ENGINES, load
 from testbed.engines.engine import NewLink, Switch
 from testbed.errors import LabError
 from testbed.matching import ANY_NODE
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from testbed.agent.wiring import Wiring
     from testbed.engines.counters import Counters
     from testbed.engines.engine import Engine
+    from testbed.errors import MachineError
     from testbed.impairments import Impairments
     from testbed.matching import LinkKey
 
@@ -68,7 +67,7 @@ class LinkCarriers:
     """Makes the devices of links, and calls the engine of each."""
 
     def __init__(
-        self, wiring: Wiring, devices: LinkDevices, engines: Mapping[str, Engine], journal: Journal | None
+        self, wiring: Wiring, devices: LinkDevices, engines: dict[str, Engine], journal: Journal | None
     ) -> None:
         """`devices` and `engines` are those of the main switch side; those of others are like them."""
         self._wiring = wiring
@@ -81,10 +80,18 @@ class LinkCarriers:
         if side.number in self._engines:
             return
         devices = self._devices[0].elsewhere(side.fd, side.route)
-        engines = {name: load(name, Switch(side.fd, devices.home, devices)) for name in self._engines[0]}
+        engines = _load_engines(self._engines[0], side.fd, devices)
         for engine in engines.values():
             await engine.probe()
         self._devices[side.number], self._engines[side.number] = devices, engines
+
+    async def load_engines(self, missing: dict[str, MachineError]) -> None:
+        """Load the engines of the main switch side, unless there are some, and note which do not work here, and why."""
+        if not self._engines[0]:
+            for name, engine in _load_engines(ENGINES, self._wiring.switch, self._devices[0]).items():
+                self._engines[0][name] = engine
+                if why := (await engine.probe()).missing:
+                    missing[name] = why
 
     def make_sink(self, side: Side) -> int:
         """Make a device on a side that drops what is sent to it, and return its index."""
@@ -225,10 +232,14 @@ class LinkCarriers:
             devices.delete([sink])
 
 
+def _load_engines(names: Iterable[str], network: int, devices: LinkDevices) -> dict[str, Engine]:
+    return {name: load(name, Switch(network, devices.home, devices)) for name in names}
+
+
 @contextmanager
 def refusals(what: Port | LinkKey | str) -> Iterator[None]:
     """Turn an error of the kernel into one that names the link."""
     try:
         yield
-    except (NetlinkError, OSError) as error:
+    except OSError as error:
         raise LabError("impairments-not-applied", f"{what}: the kernel refused: {error}") from None

@@ -1,150 +1,231 @@
-"""Networks and nodes that the agent makes: bridges, network namespaces, and the cables between them."""
+"""Networks and nodes that the agent makes: bridges, network namespaces, and the cables between them.
+
+What a node costs here decides how large a lab can be. So there is one visit to each namespace, one batch of netlink
+messages on either side of a cable, and nothing that grows with the number of nodes.
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyroute2.netlink.exceptions import NetlinkError
-
-from testbed.agent import ipv6
-from testbed.agent.network_namespace import NetworkNamespace
-from testbed.agent.nodes import Node
+from testbed.agent import device_requests, ipv6, node_addresses, switch
+from testbed.agent.device_requests import UP, Described
+from testbed.agent.netlink import RouteSocket
+from testbed.agent.nodes import LabFile, Node
 from testbed.agent.ports import Port
 from testbed.errors import LabError
-from testbed.linux import namespaces
+from testbed.linux import mounts, namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from testbed.agent.messages import NewInterface, NewNetwork, NewNode
+    from testbed.agent.netlink import Message
     from testbed.agent.wiring import Wiring
 
 _FIRST_INDEX = 1000
 """Indexes of devices on our own switch side are chosen, which saves asking for them; below are those of devices that
 kernel modules add to every new namespace."""
 
+_FIRST_INNER_INDEX = 500
+"""Of a node's interfaces, likewise; no port has the same one."""
 
-async def create(wiring: Wiring, networks: Sequence[NewNetwork], nodes: Sequence[NewNode], hosts: Path) -> None:
+_LOOPBACK = 1
+
+_AT_ONCE = 64
+"""Namespaces whose settings are made through one instance of procfs."""
+
+
+def create(
+    wiring: Wiring, networks: Sequence[NewNetwork], nodes: Sequence[NewNode], others: Sequence[str], hosts: Path
+) -> None:
     """Make networks as bridges and nodes as namespaces, and cable them.
 
     Args:
         wiring: of the lab, which is given the nodes and their ports.
         networks: to make.
         nodes: to make, with their interfaces.
+        others: what nodes' hosts files have in common, by the numbers that nodes have of it.
         hosts: directory for the hosts files.
 
     Raises:
-        LabError: `sysctl-refused`, `wiring-failed`.
+        MachineError: `no-ipv6`.
+        LabError: `sysctl-refused`, `wiring-failed`, `ipv6-refused`.
     """
-    with namespaces.inside(wiring.switch.fd):
-        _no_ipv6()
-    indexes = itertools.count(_FIRST_INDEX)
+    shutil.rmtree(hosts, ignore_errors=True)  # of a lab of the same name whose agent was killed
+    hosts.mkdir()
+    with namespaces.inside(wiring.switch):
+        with suppress(OSError):
+            socket.socket(socket.AF_INET6).close()  # has the kernel load the module, if it is one, before we set it
+        _set_sysctls(Path("/proc/sys"), _WITHOUT_IPV6)
+    bridges = {
+        network.name: Described(f"net{index}", index, network.mtu)
+        for index, network in enumerate(networks, _FIRST_INDEX)
+    }
+    workshop = _Workshop(wiring, others, hosts, bridges, itertools.count(_FIRST_INDEX + len(bridges)))
     try:
-        bridges = {network.name: await _make_bridge(wiring, next(indexes), network.mtu) for network in networks}
-        for node in nodes:
-            _make_node(wiring, node, hosts / node.name)
-            for interface in node.interfaces:
-                await _cable(wiring, node.name, interface, next(indexes), bridges[interface.network])
-            await configure(wiring.nodes[node.name].network, node.interfaces)
-    except NetlinkError as error:
+        wiring.route.send(
+            [device_requests.new_bridge(each.name, each.mtu, number=each.number, flags=UP) for each in bridges.values()]
+        )
+        for batch in _batches(nodes):
+            with _kernel_settings() as settings:
+                for node in batch:
+                    workshop.make(node, settings)
+    except OSError as error:
         raise LabError("wiring-failed", f"the kernel refused a device or an address: {error}") from None
 
 
-async def _make_bridge(wiring: Wiring, index: int, mtu: int) -> tuple[int, int]:
-    """Make a bridge, and return its index and MTU."""
-    await wiring.switch.ip.link("add", index=index, ifname=f"net{index}", kind="bridge", mtu=mtu, br_mcast_snooping=0)
-    await wiring.switch.ip.link("set", index=index, state="up")
-    return index, mtu
+def _batches(nodes: Iterable[NewNode]) -> Iterator[tuple[NewNode, ...]]:
+    rest = iter(nodes)
+    while batch := tuple(itertools.islice(rest, _AT_ONCE)):
+        yield batch
 
 
-def _make_node(wiring: Wiring, node: NewNode, hosts: Path) -> None:
-    hosts.parent.mkdir(exist_ok=True)
-    hosts.write_text(node.hosts, "utf-8")
-    resolver = hosts.with_name(f"{node.name}.resolv") if node.surroundings.resolver else None
-    if resolver:
-        resolver.write_text(node.surroundings.resolver, "utf-8")
-    network = namespaces.new_network()
-    name = node.name
-    wiring.nodes[name] = Node(
-        name=name,
-        network=network,
-        hosts=hosts,
-        resolver=resolver,
-        surroundings=node.surroundings,
-        environment=node.environment,
-        directory=node.directory,
-    )
-    with namespaces.inside(network):
-        _no_ipv6()
-        _set_sysctls(name, node.sysctls)
+@contextmanager
+def _kernel_settings() -> Iterator[Path]:
+    """Return the path of /proc/sys, for the settings of a few namespaces.
+
+    The kernel keeps what was looked up in /proc/sys/net by its name, of all namespaces together, and compares one after
+    another: the thousandth would take a thousand comparisons a look-up. An instance of our own has few.
+    """
+    try:
+        root = mounts.new_proc()
+    except OSError:  # before Linux 5.2, or where procfs is restricted
+        yield Path("/proc/sys")
+        return
+    try:
+        yield Path(f"/proc/self/fd/{root}/sys")
+    finally:
+        os.close(root)
 
 
-async def _cable(wiring: Wiring, node: str, interface: NewInterface, index: int, bridge: tuple[int, int]) -> None:
-    """Connect a node to a switch; the end at the switch, which is the port, gets the index."""
-    network, mtu = wiring.nodes[node].network, bridge[1]
-    peer = {"ifname": interface.name, "address": interface.mac, "mtu": interface.mtu or mtu, "net_ns_fd": network}
-    await wiring.switch.ip.link(
-        "add", index=index, ifname=f"port{index}", kind="veth", mtu=mtu, master=bridge[0], state="up", peer=peer
-    )
-    wiring.add(
-        Port(
+@dataclass(frozen=True, slots=True)
+class _Workshop:
+    """Makes nodes.
+
+    Attributes:
+        wiring: of the lab.
+        others: see `create`.
+        hosts: directory for the hosts files.
+        bridges: of the networks, by name.
+        numbers: indexes for ports.
+    """
+
+    wiring: Wiring
+    others: Sequence[str]
+    hosts: Path
+    bridges: Mapping[str, Described]
+    numbers: Iterator[int]
+
+    def make(self, new: NewNode, settings: Path) -> None:
+        """Make a node, with its interfaces; `settings` is the path of /proc/sys."""
+        with namespaces.inside_new_network() as network:
+            node = self.wiring.nodes[new.name] = self._node(new, network)
+            _set_sysctls(settings, _WITHOUT_IPV6)
+            _set_sysctls(settings, new.sysctls, new.name)
+            inside = RouteSocket()
+        inner = dict(zip((each.name for each in new.interfaces), itertools.count(_FIRST_INNER_INDEX), strict=False))
+        with inside:
+            ports = [self._port(new.name, interface, next(self.numbers)) for interface in new.interfaces]
+            cables = zip(ports, new.interfaces, strict=True)
+            self.wiring.route.send([self._cable(*cable, inner, node) for cable in cables])
+            for port in ports:
+                self.wiring.add(port)
+            if with_ipv6 := [interface.name for interface in new.interfaces if interface.address6]:
+                with namespaces.inside(network):
+                    ipv6.enable(with_ipv6, settings)
+            inside.send(list(_configuration(new.interfaces, inner)))
+
+    def _node(self, new: NewNode, network: int) -> Node:
+        shared, resolver = "" if new.others is None else self.others[new.others], new.surroundings.resolver
+        return Node(
+            name=new.name,
+            network=network,
+            hosts=LabFile(self.hosts / new.name, new.hosts, shared, new.name),
+            resolver=LabFile(self.hosts / f"{new.name}.resolv", resolver) if resolver else None,
+            surroundings=new.surroundings,
+            environment=new.environment,
+            directory=new.directory,
+        )
+
+    def _port(self, node: str, interface: NewInterface, index: int) -> Port:
+        bridge = self.bridges[interface.network]
+        return Port(
             node=node,
             network=interface.network,
-            side=wiring.main,
+            side=self.wiring.main,
             index=index,
-            bridge=bridge[0],
+            bridge=bridge.number,
             mac=interface.mac,
             interface=interface.name,
-            mtu=mtu,
+            mtu=bridge.mtu,
             address=interface.address,
             address6=interface.address6,
         )
-    )
+
+    @staticmethod
+    def _cable(port: Port, interface: NewInterface, inner: Mapping[str, int], node: Node) -> Message:
+        """Connect a node to a switch."""
+        near = Described(f"port{port.index}", port.index, port.mtu)
+        far = Described(interface.name, inner[interface.name], interface.mtu or port.mtu)
+        return device_requests.new_cable((near, far), bridge=port.bridge, mac=port.mac, network=node.network)
 
 
-async def configure(network: int, interfaces: Sequence[NewInterface]) -> None:
+def configure(network: int, interfaces: Sequence[NewInterface]) -> None:
     """Give a node's interfaces their addresses and switch them on.
 
     Raises:
         MachineError: `no-ipv6`.
         LabError: `ipv6-refused`.
-        NetlinkError: the kernel refuses an address.
+        OSError: the kernel refuses an address.
     """
-    if with_ipv6 := [interface.name for interface in interfaces if interface.address6]:
-        with namespaces.inside(network):
+    with namespaces.inside(network), RouteSocket() as route:
+        if with_ipv6 := [interface.name for interface in interfaces if interface.address6]:
             ipv6.enable(with_ipv6)
-    async with NetworkNamespace(network) as node:
-        indexes = {link.get("ifname"): link["index"] async for link in await node.ip.get_links()}
-        for interface in interfaces:
-            own = ((interface.address, interface.prefix_length), (interface.address6, interface.prefix_length6))
-            for address, bits in own:
-                if address:
-                    await node.ip.addr("add", index=indexes[interface.name], address=address, prefixlen=bits)
-        for name in ("lo", *(interface.name for interface in interfaces)):
-            await node.ip.link("set", index=indexes[name], state="up")
+        indexes = {interface.name: switch.named(route, interface.name).index for interface in interfaces}
+        route.send(list(_configuration(interfaces, indexes)))
 
 
-def _no_ipv6() -> None:
-    """Keep autoconfiguration quiet in the current namespace, as Docker does on networks without IPv6."""
-    with suppress(OSError):
-        socket.socket(socket.AF_INET6).close()  # has the kernel load the module, if it is one, before we set it
-    for scope in ("all", "default"):
-        setting = Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6")
-        if setting.exists():
-            setting.write_text("1", "ascii")
+def _configuration(interfaces: Sequence[NewInterface], indexes: Mapping[str, int]) -> Iterator[Message]:
+    """Yield the messages that give interfaces their addresses and switch them on, and the loopback."""
+    for interface in interfaces:
+        own = ((interface.address, interface.prefix_length), (interface.address6, interface.prefix_length6))
+        for address, bits in own:
+            if address:
+                yield node_addresses.addition(indexes[interface.name], address, bits)
+    for index in (_LOOPBACK, *(indexes[interface.name] for interface in interfaces)):
+        yield device_requests.state(index, is_up=True)
 
 
-def _set_sysctls(node: str, sysctls: Mapping[str, str]) -> None:
+_WITHOUT_IPV6 = {f"net.ipv6.conf.{scope}.disable_ipv6": "1" for scope in ("all", "default")}
+"""What keeps autoconfiguration quiet in a namespace, as Docker does on networks without IPv6."""
+
+
+def _set_sysctls(settings: Path, sysctls: Mapping[str, str], node: str = "") -> None:
+    """Make settings of the current network namespace; without a node, those that this kernel has.
+
+    Raises:
+        LabError: `sysctl-refused`.
+    """
     for name, value in sysctls.items():
         try:
-            Path("/proc/sys", *name.split(".")).write_text(value, "ascii")
+            setting = os.open(f"{settings}/{name.replace('.', '/')}", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(setting, value.encode("ascii"))
+            finally:
+                os.close(setting)
         except OSError as error:
+            if not node and isinstance(error, FileNotFoundError):
+                continue
             raise LabError(
                 "sysctl-refused",
-                f"{node}: the kernel refuses {name}={value}: {error.strerror}",
+                f"{node or 'the switch side'}: the kernel refuses {name}={value}: {error.strerror}",
                 "only settings of a network namespace can be given, net.*; see `sysctl -a` for names and values",
             ) from None

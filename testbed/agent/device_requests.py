@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.agent import switch
 from testbed.agent.netlink import CREATE, EXCL, RouteSocket, attribute
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # include/uapi/linux/rtnetlink.h, if.h, if_link.h and veth.h
 _NEW_LINK, _DEL_LINK, _SET_LINK = 16, 17, 19
 _IFINFO = struct.Struct("=BxHiII")  # struct ifinfomsg
-_UP = 1
+UP = 1  # IFF_UP
 _ADDRESS, _NAME, _MTU, _MASTER, _INFO, _ALIAS, _AF_SPEC, _GROUP, _NAMESPACE_FD = 1, 3, 4, 10, 18, 20, 26, 27, 28
 _BRIDGE_SNOOPING = 23  # IFLA_BR_MCAST_SNOOPING
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
@@ -37,15 +37,23 @@ _ONE_QUEUE = b"".join(attribute(kind, struct.pack("=I", 1)) for kind in (_SEND_Q
 """A veth has a queue per processor unless told otherwise, and making one costs as much as the rest of the device."""
 
 
+class Described(NamedTuple):
+    """A device to make: its name, the number that is to be its index, and its MTU, bytes of an IP packet."""
+
+    name: str
+    number: int
+    mtu: int
+
+
 def new_ifb(name: str, mtu: int) -> Message:
     """Make a device that gives back what is sent to it."""
     return _NEW_LINK, CREATE | EXCL, _description(name, mtu) + _kind("ifb")
 
 
-def new_bridge(name: str, mtu: int) -> Message:
-    """Make a bridge that passes all multicast."""
+def new_bridge(name: str, mtu: int, *, number: int = 0, flags: int = 0) -> Message:
+    """Make a bridge that passes all multicast; with the index and flags that are given, if need be."""
     data = attribute(_BRIDGE_SNOOPING, bytes([0]))
-    return _NEW_LINK, CREATE | EXCL, _description(name, mtu) + _kind("bridge", data)
+    return _NEW_LINK, CREATE | EXCL, _description(name, mtu, number, flags) + _kind("bridge", data)
 
 
 def new_veth(names: tuple[str, str], mtu: int, *, own: bytes = b"", peers: bytes = b"") -> Message:
@@ -58,8 +66,32 @@ def new_veth(names: tuple[str, str], mtu: int, *, own: bytes = b"", peers: bytes
         peers: further attributes of the second end.
     """
     name, peer = names
-    kind = _kind("veth", attribute(_VETH_PEER, _description(peer, mtu) + _ONE_QUEUE + peers))
-    return _NEW_LINK, CREATE | EXCL, _description(name, mtu) + _ONE_QUEUE + own + kind
+    return _veth(_description(name, mtu) + _ONE_QUEUE + own, _description(peer, mtu) + _ONE_QUEUE + peers)
+
+
+def new_cable(ends: tuple[Described, Described], *, bridge: int, mac: str, network: int) -> Message:
+    """Make a port of a bridge, which is up, with its other end in a node, which is down.
+
+    Args:
+        ends: the port and the interface. Their indexes differ: on older kernels a device whose other end has its own
+            index counts as one without another end.
+        bridge: index of the bridge.
+        mac: of the interface.
+        network: file descriptor of the node's network namespace.
+    """
+    port, interface = ends
+    peers = with_mac(bytes.fromhex(mac.replace(":", ""))) + in_namespace(network)
+    near = _description(port.name, port.mtu, port.number, UP) + _ONE_QUEUE + at_bridge(bridge)
+    return _veth(near, _description(interface.name, interface.mtu, interface.number) + _ONE_QUEUE + peers)
+
+
+def _veth(near: bytes, far: bytes) -> Message:
+    return _NEW_LINK, CREATE | EXCL, near + _kind("veth", attribute(_VETH_PEER, far))
+
+
+def state(index: int, *, is_up: bool) -> Message:
+    """Switch a device on or off."""
+    return _SET_LINK, 0, _IFINFO.pack(socket.AF_UNSPEC, 0, index, UP * is_up, UP)
 
 
 def at_bridge(index: int) -> bytes:
@@ -124,7 +156,7 @@ def switch_on(route: RouteSocket, devices: Sequence[Device]) -> None:
     quiet = attribute(_AF_SPEC, attribute(socket.AF_INET6, mode))
     messages = [(_SET_LINK, 0, _device(device.index) + quiet) for device in devices]
     route.send(messages, tolerated=[errno.EAFNOSUPPORT])
-    route.send([(_SET_LINK, 0, _device(device.index, _UP)) for device in devices])
+    route.send([(_SET_LINK, 0, _device(device.index, UP)) for device in devices])
 
 
 def switch_on_in(network: int, names: Iterable[str]) -> None:
@@ -152,9 +184,10 @@ def set_mtus(network: int, mtus: Mapping[str, int]) -> None:
             route.send([(_SET_LINK, 0, _description(name, mtu)) for name, mtu in mtus.items()])
 
 
-def _description(name: str, mtu: int) -> bytes:
-    """Return the attributes of every new device."""
-    return _named(name) + attribute(_MTU, struct.pack("=I", mtu))
+def _description(name: str, mtu: int, index: int = 0, flags: int = 0) -> bytes:
+    """Return the head and the attributes of every new device; index 0 lets the kernel choose one."""
+    named = attribute(_NAME, name.encode() + b"\0")
+    return _device(index, flags) + named + attribute(_MTU, struct.pack("=I", mtu))
 
 
 def _kind(name: str, data: bytes = b"") -> bytes:

@@ -94,7 +94,7 @@ class Gateways:
             is_port=False,
         )
 
-    async def reach_beyond(self, network: str, address: str, devices: LinkDevices) -> None:
+    def reach_beyond(self, network: str, address: str, devices: LinkDevices) -> None:
         """Put other machines, the end `internet`, behind the gateway of a network.
 
         Args:
@@ -103,7 +103,7 @@ class Gateways:
             devices: makes devices on the switch side.
 
         Raises:
-            OSError, NetlinkError: the kernel's refusal.
+            OSError: the kernel's refusal.
         """
         gateway, machine = self.by_network[network], self.machine
         assert machine  # noqa: S101  # there is a gateway
@@ -112,8 +112,8 @@ class Gateways:
             if gateway.is_port:
                 with namespaces.inside(machine.network):
                     outside = devices.elsewhere(machine.network, RouteSocket())
-            self.beyond = await Beyond.open(address, machine.network, outside)
-        await self.beyond.join(gateway, devices)
+            self.beyond = Beyond.open(address, machine.network, outside)
+        self.beyond.join(gateway, devices)
 
     def close(self, devices: LinkDevices) -> None:
         """Remove what `meet` and `reach_beyond` have made."""

@@ -8,8 +8,6 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from testbed.agent.messages import Incident
 from testbed.errors import TestbedError
 
@@ -22,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 _KEPT = 1000
 
-FAILURES = (TestbedError, NetlinkError, OSError)
+FAILURES = (TestbedError, OSError)
 """What the kernel and the engine raise where a device or a process is not there any more."""
 
 

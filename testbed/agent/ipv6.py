@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from testbed.agent.netlink import Message
     from testbed.agent.nodes import Node
 
-_CONF = Path("/proc/sys/net/ipv6/conf")
+_SETTINGS = Path("/proc/sys")
+_CONF = Path("net/ipv6/conf")
 
 _QUIET = {"accept_ra": "0", "autoconf": "0", "use_tempaddr": "0", "router_solicitations": "0", "accept_dad": "0"}
 """What keeps an interface from having addresses and routes that are not the plan's, and from sending packets by itself.
@@ -40,22 +41,27 @@ _IFADDR = struct.Struct("=BBBBI")  # struct ifaddrmsg
 _NO_DAD = 0x02
 
 
-def enable(interfaces: Iterable[str]) -> None:
+def enable(interfaces: Iterable[str], settings: Path = _SETTINGS) -> None:
     """Switch IPv6 on at interfaces of the current network namespace, and at its loopback.
 
     Each interface has a link-local address by its MAC (RFC 4291, appendix A) from then on.
+
+    Args:
+        interfaces: their names.
+        settings: path of /proc/sys.
 
     Raises:
         MachineError: `no-ipv6`.
         LabError: `ipv6-refused`.
     """
-    if not _CONF.exists():
+    conf = settings / _CONF
+    if not conf.exists():
         raise MachineError("no-ipv6", "this kernel has no IPv6, or it is switched off", "boot without ipv6.disable=1")
     for interface in interfaces:
         for name, value in _QUIET.items():
-            _set(interface, name, value)
-        _set(interface, "disable_ipv6", "0")
-    _set("lo", "disable_ipv6", "0")
+            _set(conf / interface / name, value)
+        _set(conf / interface / "disable_ipv6", "0")
+    _set(conf / "lo" / "disable_ipv6", "0")
 
 
 def disable(device: str) -> None:
@@ -64,8 +70,8 @@ def disable(device: str) -> None:
     Raises:
         LabError: `ipv6-refused`.
     """
-    if _CONF.exists():
-        _set(device, "disable_ipv6", "1")
+    if (conf := _SETTINGS / _CONF).exists():
+        _set(conf / device / "disable_ipv6", "1")
 
 
 def assign(node: Node, interfaces: Mapping[str, PresentInterface]) -> None:
@@ -110,11 +116,10 @@ def _removals(route: RouteSocket, indexes: set[int]) -> Iterator[Message]:
             yield _DEL_ADDRESS, 0, body
 
 
-def _set(interface: str, name: str, value: str) -> None:
-    setting = _CONF / interface / name
+def _set(setting: Path, value: str) -> None:
     try:
         if setting.read_text("ascii").strip() != value:
             setting.write_text(value, "ascii")
     except OSError as error:
-        what = f"net.ipv6.conf.{interface}.{name}={value}"
+        what = f"net.ipv6.conf.{setting.parent.name}.{setting.name}={value}"
         raise LabError("ipv6-refused", f"the kernel refuses {what}: {error.strerror}") from None

@@ -50,8 +50,8 @@ class Links:
     Attributes:
         wiring: the nodes and ports of the lab.
         devices: makes devices of links.
-        engines: by name, in order of preference.
-        missing: those that do not work here, and why.
+        engines: by name, in order of preference; empty until the first link if they are to be loaded then.
+        missing: those that do not work here, and why; likewise.
         journal: see `PortRules`; pauses of containers of others are in it too.
         events: of the lab; changes of impairments are among them.
         steering: brings packets to the links.
@@ -59,8 +59,8 @@ class Links:
 
     wiring: Wiring
     devices: LinkDevices
-    engines: Mapping[str, Engine]
-    missing: Mapping[str, MachineError]
+    engines: dict[str, Engine]
+    missing: dict[str, MachineError]
     journal: Journal | None = None
     events: Events = field(default_factory=Events)
     steering: Steering = field(init=False)
@@ -84,6 +84,7 @@ class Links:
         """
         wanted = list(wanted)
         async with self._exclusive:
+            await self._carriers.load_engines(self.missing)
             new: list[Link] = []
             done = []
             changed: dict[LinkKey, Impairments] = {}
@@ -94,7 +95,7 @@ class Links:
                     awaited = self.wiring.awaits(*key.nodes, network=key.network)
                     if key.is_outside:
                         with refusals(key):
-                            await self._meet_machine(key.network, link.addresses)
+                            self._meet_machine(key.network, link.addresses)
                     engine, why = engine_for(link, self.wiring, self.engines, self.missing)
                     done.append(ChosenEngine(engine=engine, why=why))
                     present = self._links.get(key)
@@ -132,11 +133,11 @@ class Links:
         self.steering.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
 
-    async def _meet_machine(self, network: str, addresses: Mapping[str, tuple[str, ...]]) -> None:
+    def _meet_machine(self, network: str, addresses: Mapping[str, tuple[str, ...]]) -> None:
         wiring, gateways = self.wiring, self.wiring.gateways
-        gateways.meet(network, wiring.bridge(network), wiring.route, wiring.switch.fd, self.devices)
+        gateways.meet(network, wiring.bridge(network), wiring.route, wiring.switch, self.devices)
         if INTERNET in addresses:
-            await gateways.reach_beyond(network, addresses[INTERNET][0], self.devices)
+            gateways.reach_beyond(network, addresses[INTERNET][0], self.devices)
 
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; if that fails, those that were not made have no device."""

@@ -232,7 +232,7 @@ async def _lasts(prober: _Prober, local: str, remote: _Endpoint, timeout_ns: int
 @contextmanager
 def _side(wiring: Wiring, port: Port) -> Iterator[_Side]:
     """Open a packet socket at a port. What it sends meets no queue there."""
-    with namespaces.inside(wiring.switch.fd):
+    with namespaces.inside(wiring.switch):
         channel = socket.socket(
             socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.htons(_ALL)
         )

@@ -22,7 +22,7 @@ _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _SOL_NETLINK, _CAP_ACK = 270, 10
 _SO_RCVBUFFORCE = 33
-_BATCH = 64  # acknowledgements of so many fit a receive buffer of the default size
+_BATCH = 64  # refusals of so many fit a receive buffer of the default size, and they a send buffer
 _RECEIVE_BYTES = 1 << 18
 _EVENT_BUFFER_BYTES = 8 << 20
 
@@ -74,9 +74,11 @@ class RouteSocket:
             OSError: the first refusal.
         """
         for start in range(0, len(messages), _BATCH):
-            batch = messages[start : start + _BATCH]
-            self._socket.send(b"".join(self._encode(*message) for message in batch))
-            failures = [number for _ in batch for number in self._answers() if number not in tolerated]
+            *others, last = messages[start : start + _BATCH]
+            # Refusals come unasked. Only the last request is acknowledged, which saves reading an answer to each.
+            encoded = [self._encode(*message, acknowledged=False) for message in others]
+            self._socket.send(b"".join((*encoded, self._encode(*last))))
+            failures = [number for number in self._answers() if number not in tolerated]
             if failures:
                 raise OSError(failures[0], os.strerror(failures[0]))
 
@@ -92,21 +94,26 @@ class RouteSocket:
             raise OSError(number, os.strerror(number))
         return bodies
 
-    def _encode(self, kind: int, flags: int, body: bytes) -> bytes:
+    def _encode(self, kind: int, flags: int, body: bytes, *, acknowledged: bool = True) -> bytes:
         self._sequence += 1
         padded = body + bytes(-len(body) % 4)
-        return _HEADER.pack(16 + len(padded), kind, flags | REQUEST | ACK, self._sequence, 0) + padded
+        flags |= REQUEST | ACK * acknowledged
+        return _HEADER.pack(16 + len(padded), kind, flags, self._sequence, 0) + padded
 
     def _answers(self, bodies: list[bytes] | None = None) -> Iterator[int]:
-        """Read until a request's acknowledgement; its error number, if it has one."""
+        """Read until the answer to the last request; the error numbers of those that were refused."""
         while True:
-            for kind, body in messages_in(self._socket.recv(_RECEIVE_BYTES)):
+            data = self._socket.recv(_RECEIVE_BYTES)
+            while data:
+                length, kind, _, sequence, _ = _HEADER.unpack_from(data)
+                body, data = data[_HEADER.size : length], data[length + -length % 4 :]
                 if kind in (_ERROR, _DONE):
                     (number,) = struct.unpack_from("=i", body) if len(body) >= 4 else (0,)  # noqa: PLR2004
                     if number:
                         yield -number
-                    return
-                if bodies is not None:
+                    if sequence == self._sequence:
+                        return
+                elif bodies is not None:
                     bodies.append(body)
 
 

@@ -1,4 +1,4 @@
-"""Changes of a node's own address while it runs, by netlink messages."""
+"""Addresses of nodes, given and changed while they run, by netlink messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from testbed.agent import switch
-from testbed.agent.netlink import CREATE, RouteSocket, attribute
+from testbed.agent.netlink import CREATE, EXCL, RouteSocket, attribute
 from testbed.errors import LabError
 from testbed.linux import namespaces
 
@@ -22,6 +22,7 @@ _NEW_ADDRESS, _DELETE_ADDRESS = 20, 21
 _IFADDRMSG = struct.Struct("=BBBBi")  # struct ifaddrmsg
 _ADDRESS, _LOCAL, _BROADCAST = 1, 2, 4
 _SINGLE = 32
+_IPV4_BYTES = 4
 _AS_WANTED = (errno.EEXIST, errno.EADDRNOTAVAIL)
 """The node has the new address already, or the one before no longer: its container has started again."""
 
@@ -48,6 +49,14 @@ def change(node: Node, interface: str, *, before: str, after: str, prefix_length
     except OSError as error:
         message = f"node {node.name}: the kernel refuses the address {after}: {error.strerror}"
         raise LabError("address-refused", message) from None
+
+
+def addition(index: int, address: str, prefix_length: int) -> Message:
+    """Return the message that gives a device of a new namespace an address; `EEXIST` if it has it already."""
+    packed = ipaddress.ip_address(address).packed
+    family = socket.AF_INET if len(packed) == _IPV4_BYTES else socket.AF_INET6
+    body = _IFADDRMSG.pack(family, prefix_length, 0, 0, index)
+    return _NEW_ADDRESS, CREATE | EXCL, body + attribute(_LOCAL, packed) + attribute(_ADDRESS, packed)
 
 
 def _message(kind: int, index: int, address: str, prefix_length: int) -> Message:

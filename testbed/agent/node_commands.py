@@ -212,7 +212,7 @@ class NodeCommands:
         match call:
             case messages.Endpoint():
                 if call.node == INTERNET:
-                    await self._wiring.meet_beyond()
+                    self._wiring.meet_beyond()
                 argv = [sys.executable, "-m", "testbed.endpoint", call.spec.to_json()]
                 endpoint = processes.start_own(node, argv)
                 self._endpoints[call.node].add(endpoint)

@@ -24,6 +24,32 @@ if TYPE_CHECKING:
 _PROC = Path("/proc")
 
 
+@dataclass(frozen=True, slots=True)
+class LabFile:
+    """A file of the lab that a node sees in place of the machine's; it is written when the first process needs it.
+
+    A thousand nodes that know each other have a million lines, and most labs of this size run commands in a few nodes.
+
+    Attributes:
+        path: where it is.
+        own: its text.
+        shared: what follows, in which lines about the node itself are left out.
+        name: of the node.
+    """
+
+    path: Path
+    own: str
+    shared: str = ""
+    name: str = ""
+
+    def write(self) -> None:
+        """Write it, unless it is there: what the node has changed in it stays."""
+        if not self.path.exists():
+            own_end = f" {self.name}\n"
+            others = [line for line in self.shared.splitlines(keepends=True) if not line.endswith(own_end)]
+            self.path.write_text("".join((self.own, *others)), "utf-8")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Node:
     """The namespaces, cgroups and files that processes of a node have.
@@ -46,8 +72,8 @@ class Node:
 
     name: str
     network: int
-    hosts: Path | None = None
-    resolver: Path | None = None
+    hosts: LabFile | None = None
+    resolver: LabFile | None = None
     surroundings: Surroundings = field(default_factory=Surroundings)
     cgroups: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nfctsocket import AsyncNFCTSocket
-
 from testbed.agent import nat_rules, nft, node_addresses
 from testbed.errors import LabError
 from testbed.linux import namespaces
@@ -131,6 +128,10 @@ def _translations(wiring: Wiring, name: str, nat: NewNat, moved: Mapping[tuple[s
 
 
 async def _forget_connections(wiring: Wiring, name: str) -> None:
+    # Imported late, for it takes an agent longer than all else that it imports, and few labs have a NAT that rebinds.
+    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
+    from pyroute2.netlink.nfnetlink.nfctsocket import AsyncNFCTSocket  # noqa: PLC0415
+
     try:
         with namespaces.inside(wiring.node(name).network):
             conntrack = AsyncNFCTSocket()

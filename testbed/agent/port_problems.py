@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyroute2.netlink.exceptions import NetlinkError
-
-from testbed.agent.network_namespace import NetworkNamespace
+from testbed.agent import switch
+from testbed.agent.netlink import RouteSocket
 from testbed.errors import TestbedError
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -53,7 +53,7 @@ class NewPort:
         return time.monotonic() - self.since < STARTING_SECONDS
 
 
-async def problems(
+def problems(
     wiring: Wiring, new: Mapping[DeviceKey, NewPort], returned: Collection[tuple[str, str]], absent: Collection[str]
 ) -> list[str]:
     """What keeps the lab from doing what the file says.
@@ -82,7 +82,7 @@ async def problems(
         if (port := wiring.port_at(key))
     ]
     for place in sorted({*returned} - wiring.gone.keys()):
-        found += await _readdressed(wiring.ports[place], wiring)
+        found += _readdressed(wiring.ports[place], wiring)
     for port in wiring.ports.values():
         if sends_with_too_many(port, wiring):
             found.append(f"node {port} sends with more than {_MOST_MACS} MACs; packets of further ones are dropped")
@@ -104,21 +104,22 @@ def sends_with_too_many(port: Port, wiring: Wiring) -> bool:
     return sum(node == port.node for node in wiring.senders[port.network].values()) >= _MOST_MACS
 
 
-async def addresses(port: Port, wiring: Wiring) -> list[str]:
+def addresses(port: Port, wiring: Wiring) -> list[str]:
     """The IPv4 addresses that a node's interface has.
 
     Raises:
         LabError: the node has ended.
-        NetlinkError, OSError: its interface has gone.
+        OSError: its interface has gone.
     """
-    async with NetworkNamespace(wiring.node(port.node).network) as inside:
-        return [each.get("address") async for each in await inside.ip.get_addr(label=port.interface)]
+    with namespaces.inside(wiring.node(port.node).network), RouteSocket() as route:
+        own = switch.named(route, port.interface).index
+        return [address for index, address, _ in switch.ipv4_addresses(route) if index == own]
 
 
-async def _readdressed(port: Port, wiring: Wiring) -> list[str]:
+def _readdressed(port: Port, wiring: Wiring) -> list[str]:
     """What is wrong with the address that a node has after it came back."""
-    with suppress(TestbedError, NetlinkError, OSError):
-        found = await addresses(port, wiring)
+    with suppress(TestbedError, OSError):
+        found = addresses(port, wiring)
         if port.address and port.address not in found:
             has = ", ".join(found) or "no address"
             return [f"node {port} has {has}, the plan says {port.address}: docker network connect --ip gives it that"]

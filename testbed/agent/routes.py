@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _NEW_ROUTE, _GET_ROUTE = 24, 26
 _RTMSG = struct.Struct("=BBBBBBBBI")  # struct rtmsg
 _RTNEXTHOP = struct.Struct("=HBBi")  # struct rtnexthop
-_DESTINATION, _GATEWAY, _MULTIPATH = 1, 5, 9
+_DESTINATION, _OUT, _GATEWAY, _PREFERRED_SOURCE, _MULTIPATH = 1, 4, 5, 7, 9
 _FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: the route itself, not what it is for one packet
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH)
-_MAIN_TABLE, _STATIC, _UNIVERSE, _UNICAST = 254, 4, 0, 1
+_MAIN_TABLE, _STATIC, _UNIVERSE, _LINK_SCOPE, _UNICAST = 254, 4, 0, 253, 1
 _DEFAULT = "default"
 
 
@@ -56,6 +56,21 @@ def _message(route: NewRoute) -> Message:
     if destination:
         body += attribute(_DESTINATION, destination.network_address.packed)
     return _NEW_ROUTE, CREATE | REPLACE, body + attribute(_GATEWAY, gateway.packed)
+
+
+def on_link(address: str, index: int, *, source: str = "") -> Message:
+    """Return the message that makes one IPv4 address reachable on the link of a device, in place of another such route.
+
+    Args:
+        address: the destination.
+        index: of the device.
+        source: the address that packets to there are sent from, if it is not the device's.
+    """
+    body = _RTMSG.pack(socket.AF_INET, 32, 0, 0, _MAIN_TABLE, _STATIC, _LINK_SCOPE, _UNICAST, 0)
+    body += attribute(_DESTINATION, ipaddress.IPv4Address(address).packed) + attribute(_OUT, struct.pack("=I", index))
+    if source:
+        body += attribute(_PREFERRED_SOURCE, ipaddress.IPv4Address(source).packed)
+    return _NEW_ROUTE, CREATE | REPLACE, body
 
 
 def _family(address: Address) -> int:

@@ -239,7 +239,7 @@ class Server:
         return time.monotonic_ns()
 
     async def _create(self, call: messages.Create) -> None:
-        await creation.create(self._wiring, call.networks, call.nodes, self._directory / "hosts")
+        creation.create(self._wiring, call.networks, call.nodes, call.others, self._directory / "hosts")
         self._nats.know({node.name: node.packet_filter for node in call.nodes})
         if self._way_out:
             await self._way_out.open(call.networks, call.publications, call.name_server)

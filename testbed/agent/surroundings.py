@@ -26,8 +26,14 @@ _UNDO_FLAGS = {"rw": MS_RDONLY, "exec": MS_NOEXEC, "suid": MS_NOSUID, "dev": MS_
 
 
 def prepare(node: Node) -> None:
-    """Find out, in the agent, what is the same for all nodes and would take each of them milliseconds."""
+    """Write the files of the lab that a node sees, and find out what is the same for all nodes, for it takes long.
+
+    The agent does that, not the node's first process.
+    """
     own_files.layered(*_further(node))
+    for file in (node.hosts, node.resolver):
+        if file:
+            file.write()
 
 
 def _further(node: Node) -> tuple[str, str]:
@@ -43,7 +49,7 @@ def mount_all(node: Node) -> None:
     """
     others = node.surroundings
     own = [  # first of what is mounted: the node may have something else where the lab's files are
-        (str(file), place)
+        (str(file.path), place)
         for file, place in ((node.hosts, "/etc/hosts"), (node.resolver, "/etc/resolv.conf"))
         if file and Path(place).exists()
     ]

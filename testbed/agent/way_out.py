@@ -18,12 +18,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
-from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent import exit_rules, machine, nft
+from testbed.agent import device_requests, exit_rules, machine, nft, node_addresses, switch
 from testbed.agent.forwarding import Forwarding
 from testbed.agent.journal import OnMachine
-from testbed.agent.network_namespace import NetworkNamespace
+from testbed.agent.netlink import RouteSocket
 from testbed.agent.nodes import Node
 from testbed.agent.ports import Gateway
 from testbed.agent.tasks import cancelled
@@ -181,12 +180,12 @@ class WayOut:
                 if (quiet := machine.setting("ipv6", cable.interface, "disable_ipv6")).exists():
                     quiet.write_text("1", "ascii")
         try:
-            async with NetworkNamespace(self.machine) as there:
+            with namespaces.inside(self.machine), RouteSocket() as there:
                 for network, gateway in leading:
-                    (index,) = await there.ip.link_lookup(ifname=cables[network.name].interface)
-                    await there.ip.addr("add", index=index, address=gateway.address, prefixlen=gateway.prefix_length)
-                    await there.ip.link("set", index=index, state="up")
-        except NetlinkError as error:
+                    index = switch.named(there, cables[network.name].interface).index
+                    address = node_addresses.addition(index, gateway.address, gateway.prefix_length)
+                    there.send([address, device_requests.state(index, is_up=True)])
+        except OSError as error:
             raise LabError("wiring-failed", f"the kernel refused a gateway's address: {error}") from None
         self.devices.switch_on_at(cable.index for cable in cables.values())
 

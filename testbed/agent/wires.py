@@ -81,7 +81,7 @@ class Wires:
         with_ipv6 = {each.network for node in self._nodes.values() for each in node.interfaces if each.address6}
         own = with_ipv6 - self.wiring.open_networks - self._bridges.keys()
         bridges = {port.bridge for port in self.wiring.ports.values() if port.network in own and port.bridge}
-        with namespaces.inside(self.wiring.switch.fd):
+        with namespaces.inside(self.wiring.switch):
             for index in bridges:
                 (bridge,) = switch.devices(self.wiring.route, index)
                 ipv6.disable(bridge.name)
@@ -117,7 +117,7 @@ class Wires:
                 self.wiring.add(port)
         if wanted:
             device_requests.switch_on_in(node.network, [interface.name for interface in wanted])
-            await configure(node.network, wanted)
+            configure(node.network, wanted)
             self._made_for[name] = node
             asyncio.get_running_loop().add_reader(node.first_process, self._remove, name)
         return made
@@ -134,7 +134,7 @@ class Wires:
 
     def lost(self) -> Iterator[str]:
         """Yield the nodes whose containers have started again, and have no wires yet."""
-        own = os.fstat(self.wiring.switch.fd).st_ino
+        own = os.fstat(self.wiring.switch).st_ino
         for name, before in list(self._made_for.items()):
             if before.has_ended:
                 with suppress(LabError):

@@ -15,7 +15,6 @@ from testbed.names import BUILT_IN
 if TYPE_CHECKING:
     from testbed.agent.messages import ContainerIdentity
     from testbed.agent.netlink import RouteSocket
-    from testbed.agent.network_namespace import NetworkNamespace
     from testbed.agent.owners import Owner
     from testbed.agent.switch import Device
 
@@ -25,7 +24,7 @@ class Wiring:
     """All nodes and ports of a lab, and the namespace of the switch side: the agent's own, or the machine's.
 
     Attributes:
-        switch: that namespace.
+        switch: file descriptor of that namespace.
         route: a netlink socket in it.
         nodes: by name.
         ports: by names of node and network, those included that are gone.
@@ -42,7 +41,7 @@ class Wiring:
             worked yet.
     """
 
-    switch: NetworkNamespace
+    switch: int
     route: RouteSocket
     nodes: dict[str, Node] = field(default_factory=dict)
     ports: dict[tuple[str, str], Port] = field(default_factory=dict)
@@ -61,7 +60,7 @@ class Wiring:
     @property
     def main(self) -> Side:
         """The lab's main switch side."""
-        return Side(0, self.switch.fd, self.route)
+        return Side(0, self.switch, self.route)
 
     @property
     def sides(self) -> list[Side]:
@@ -110,14 +109,14 @@ class Wiring:
             return self.gateways[network].port(node, self.main)
         return self.ports[node, network]
 
-    async def meet_beyond(self) -> None:
+    def meet_beyond(self) -> None:
         """Tell the stand-in for other machines which nodes there are now.
 
         Raises:
-            OSError, NetlinkError: the kernel's refusal.
+            OSError: the kernel's refusal.
         """
         if self.gateways.beyond:
-            await self.gateways.beyond.meet(port for place, port in self.ports.items() if place not in self.gone)
+            self.gateways.beyond.meet(port for place, port in self.ports.items() if place not in self.gone)
 
     def addresses(self, node: str, network: str) -> tuple[str, ...]:
         """The addresses that a node has on a network, also while it is gone; KeyError where it is not on it."""
@@ -149,13 +148,15 @@ class Wiring:
     def add(self, port: Port) -> None:
         """Add a port where there is none, or none any more."""
         self.gone.pop((port.node, port.network), None)
+        was_known = (port.node, port.network) in self.ports
         self.ports[port.node, port.network] = port
         self._places[port.key] = port.node, port.network
         if port.bridge:
             self.bridges[port.side.number, port.bridge] = port.network
         senders = self.senders.setdefault(port.network, {})
-        for mac in [mac for mac, node in senders.items() if node == port.node]:
-            del senders[mac]
+        if was_known:
+            for mac in [mac for mac, node in senders.items() if node == port.node]:
+                del senders[mac]
         senders[port.mac] = port.node
 
     def add_line(self, port: Port, line: Line) -> None:

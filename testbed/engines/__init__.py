@@ -21,10 +21,10 @@ class _Entry(NamedTuple):
 
 
 ENGINES: Mapping[str, _Entry] = {
-    "netem": _Entry("testbed.engines.netem.engine", "NetemEngine", "a kernel with sch_netem"),
+    "netem": _Entry("testbed.engines.netem.presence", "engine", "a kernel with sch_netem"),
     "userspace": _Entry("testbed.engines.userspace.engine", "UserspaceEngine", "packet sockets in a namespace of ours"),
 }
-"""Module and class of each engine, and what it needs, in the order in which `auto` prefers them."""
+"""Module and class of each engine, or what returns it, and what it needs, in the order in which `auto` prefers them."""
 
 AUTO = "auto"
 """What leaves the choice of a link's engine to us."""

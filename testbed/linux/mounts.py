@@ -23,6 +23,7 @@ _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _MOUNT_ATTR_RDONLY = 1
+_CLOEXEC, _CREATE = 1, 6  # FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC; FSCONFIG_CMD_CREATE
 
 # include/uapi/linux/fcntl.h
 _AT_FDCWD = -100
@@ -32,6 +33,9 @@ _AT_EMPTY_PATH = 0x1000
 # include/uapi/asm-generic/unistd.h: new system calls have one number on all machines, and the C library lacks them
 _OPEN_TREE = 428
 _MOVE_MOUNT = 429
+_FSOPEN = 430
+_FSCONFIG = 431
+_FSMOUNT = 432
 _MOUNT_SETATTR = 442
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -72,6 +76,20 @@ def copied(path: str, *, recursive: bool) -> int:
     """
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE * recursive
     return _checked(_libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags), f"open_tree of {path}")
+
+
+def new_proc() -> int:
+    """Return a file descriptor of the root of a new instance of procfs, which goes with it (fsopen(2)).
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    context = _checked(_libc.syscall(_FSOPEN, b"proc", _CLOEXEC), "fsopen of proc")
+    try:
+        _checked(_libc.syscall(_FSCONFIG, context, _CREATE, None, None, 0), "fsconfig of proc")
+        return _checked(_libc.syscall(_FSMOUNT, context, _CLOEXEC, 0), "fsmount of proc")
+    finally:
+        os.close(context)
 
 
 def attach(tree: int, target: str) -> None:

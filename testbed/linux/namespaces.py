@@ -125,11 +125,18 @@ def new_network() -> int:
 
     It exists until the descriptor is closed and nothing else is in it.
     """
+    with inside_new_network() as network:
+        return network
+
+
+@contextmanager
+def inside_new_network() -> Iterator[int]:
+    """Create a network namespace, as `new_network`, and be in it for the duration of the context; see `inside`."""
     home = current_network()
     try:
         unshare(NEWNET)
         try:
-            return current_network()
+            yield current_network()
         finally:
             setns(home, NEWNET)
     finally:

@@ -308,19 +308,21 @@ def _launch(agent: Agent, node: Node) -> None:
 
 
 def _creation(plan: Plan, directory: Path) -> messages.Create:
+    others = netns_services.Others(plan, nodes.all_paths(plan))
     return messages.Create(
+        nodes=tuple(_new_nodes(plan, directory, others)),
+        others=tuple(others.texts),
         networks=tuple(
             messages.NewNetwork(name=network.name, mtu=network.mtu, gateway=ways_out.gateway(network))
             for network in plan.networks
         ),
-        nodes=tuple(_new_nodes(plan, directory)),
         publications=tuple(ways_out.publications(plan)),
         name_server=name_servers.on_loopback() if ways_out.leads_out(plan) else "",
     )
 
 
-def _new_nodes(plan: Plan, directory: Path) -> Iterator[messages.NewNode]:
-    routes, paths = nodes.routes(plan), nodes.all_paths(plan)
+def _new_nodes(plan: Plan, directory: Path, others: netns_services.Others) -> Iterator[messages.NewNode]:
+    routes = nodes.routes(plan)
     networks = {network.name for network in plan.networks}
     for node in plan.nodes:
         yield messages.NewNode(
@@ -328,7 +330,8 @@ def _new_nodes(plan: Plan, directory: Path) -> Iterator[messages.NewNode]:
             sysctls=NODE_SYSCTLS | dict(node.sysctls),
             environment=netns_services.environment(plan, node, directory),
             directory=node.service.working_dir or plan.directory,
-            hosts=netns_services.hosts(plan, node, paths),
+            hosts=netns_services.hosts(node),
+            others=others.of(node),
             surroundings=netns_services.surroundings(plan, node, directory),
             interfaces=nodes.interfaces(node, networks),
             routes=(*routes[node.name], *ways_out.default_routes(plan, node)),

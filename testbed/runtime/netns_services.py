@@ -17,7 +17,7 @@ from testbed.agent import messages
 from testbed.errors import MachineError
 from testbed.linux import clock
 from testbed.runtime import local_files, name_servers
-from testbed.runtime.nodes import known_addresses, own_addresses
+from testbed.runtime.nodes import own_addresses
 from testbed.services import CAPABILITIES, Tmpfs, Volume
 
 if TYPE_CHECKING:
@@ -250,17 +250,42 @@ def stop_signals(plan: Plan) -> Mapping[str, int]:
     return {node.name: stop_signal(node) for node in plan.nodes if node.service.stop_signal}
 
 
-def hosts(plan: Plan, node: Node, paths: Sequence[Forwarding]) -> str:
-    """Return a node's /etc/hosts: the node itself, and every node that it reaches, by its addresses as seen from it.
-
-    Args:
-        plan: of the lab.
-        node: whose file it is.
-        paths: of each family.
-    """
+def hosts(node: Node) -> str:
+    """Return the part of a node's /etc/hosts that is about itself, and has what the file asks for."""
     names = " ".join(dict.fromkeys((node.service.hostname or node.name, node.name)))
     lines = ["127.0.0.1 localhost", *["::1 localhost ip6-localhost ip6-loopback"] * node.has_ipv6]
     lines += [f"{address} {names}" for address in own_addresses(node)]
     lines += [f"{address} {name}" for name, address in node.service.extra_hosts]
-    lines += [f"{address} {name}" for name, address in known_addresses(plan, node, paths)]
     return "\n".join(lines) + "\n"
+
+
+class Others:
+    """The lines of /etc/hosts about other nodes, made once for all nodes that see them alike.
+
+    Nodes do that are on the same networks and have the same routes. The lines of each are a file's worth of text, so in
+    a lab of a thousand nodes on a network there is one text of a thousand lines.
+
+    Attributes:
+        texts: those of different lines.
+    """
+
+    def __init__(self, plan: Plan, paths: Sequence[Forwarding]) -> None:
+        """`paths` are those of each family."""
+        self.texts: list[str] = []
+        self._plan = plan
+        self._paths = paths
+        self._numbers: dict[object, int] = {}
+
+    def of(self, node: Node) -> int:
+        """Return the number of the text of a node: every node that it reaches, by its addresses as seen from it."""
+        alike = tuple(interface.network for interface in node.interfaces), node.routes
+        if alike not in self._numbers:
+            self._numbers[alike] = len(self.texts)
+            lines = (
+                f"{address} {other.name}\n"
+                for other in self._plan.nodes  # itself too, as those like it see it
+                for of_family in self._paths
+                if (address := of_family.address(node.name, other.name))
+            )
+            self.texts.append("".join(lines))
+        return self._numbers[alike]

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.agent import device_requests
 from testbed.agent.faults import clocks
 from testbed.errors import MachineError
 from testbed.linux import clock
@@ -55,7 +56,7 @@ class OwnNodeControl:
 
     async def start(self, node: str) -> int:
         """See `NodeControl`. Its network was kept, so its links work as soon as its ports are up."""
-        await self._switch_ports(node, "up")
+        self._switch_ports(node, on=True)
         await self._commands.launch_again(node)
         return time.monotonic_ns()
 
@@ -73,13 +74,12 @@ class OwnNodeControl:
 
     async def _switch_off(self, node: str) -> int:
         await self._commands.kill_all(node)
-        await self._switch_ports(node, "down")
+        self._switch_ports(node, on=False)
         return time.monotonic_ns()
 
-    async def _switch_ports(self, node: str, state: str) -> None:
-        for port in self._wiring.ports.values():
-            if port.node == node:
-                await self._wiring.switch.ip.link("set", index=port.index, state=state)
+    def _switch_ports(self, node: str, *, on: bool) -> None:
+        own = [port.index for port in self._wiring.ports.values() if port.node == node]
+        self._wiring.route.send([device_requests.state(index, is_up=on) for index in own])
 
     def _require_own(self, node: str) -> None:
         if self._wiring.node(node).path:

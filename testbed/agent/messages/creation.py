@@ -124,7 +124,8 @@ class NewNode(Payload, frozen=True, kw_only=True):
         sysctls: settings of its network namespace.
         environment: variables of its commands, beside those of all nodes.
         directory: where its commands start.
-        hosts: text of its /etc/hosts.
+        hosts: text of its /etc/hosts, of which lines that other nodes have too follow.
+        others: the number of those lines among `Create.others`; None: there are none.
         routes: to networks that it is not on.
         packet_filter: what it does to packets that it forwards; None: nothing.
         surroundings: what else its commands have.
@@ -135,6 +136,7 @@ class NewNode(Payload, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     directory: str
     hosts: str
+    others: int | None = None
     interfaces: tuple[NewInterface, ...]
     routes: tuple[NewRoute, ...] = ()
     packet_filter: PacketFilter | None = None
@@ -146,11 +148,13 @@ class Create(Call[None], frozen=True, kw_only=True):
 
     Attributes:
         networks, nodes: to make.
+        others: lines of /etc/hosts about all nodes, as some nodes see them.
         publications: ports of nodes that this machine publishes.
         name_server: a loopback address at which the machine's name server answers, and gateways do for it; else empty.
     """
 
     networks: tuple[NewNetwork, ...]
     nodes: tuple[NewNode, ...]
+    others: tuple[str, ...] = ()
     publications: tuple[Publication, ...] = ()
     name_server: str = ""

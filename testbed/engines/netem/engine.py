@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.engines.engine import Availability, Verdict
 from testbed.engines.netem import fidelity, police, tree
@@ -14,7 +16,7 @@ from testbed.errors import LabError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from testbed.engines.counters import Counters
     from testbed.engines.engine import NewLink, Switch
@@ -28,6 +30,15 @@ class _Carried:
     device: int
     mtu: int
     seed: int | None
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn an error of pyroute2, which the agent does not know, into the kernel's own."""
+    try:
+        yield
+    except NetlinkError as error:
+        raise OSError(error.code, os.strerror(error.code)) from None
 
 
 class NetemEngine:
@@ -92,13 +103,14 @@ class NetemEngine:
         await self._apply(link, self._carried(link), impairments)
 
     async def _apply(self, link: str, carried: _Carried, impairments: Impairments) -> None:
-        if impairments.policer:
-            await police.apply(self._ip, carried.device, impairments.policer)
-            self._policed.add(link)
-        elif link in self._policed:
-            await police.remove(self._ip, carried.device)
-            self._policed.discard(link)
-        await tree.apply(self._ip, carried.device, impairments, mtu=carried.mtu, seed=carried.seed)
+        with _refusals():
+            if impairments.policer:
+                await police.apply(self._ip, carried.device, impairments.policer)
+                self._policed.add(link)
+            elif link in self._policed:
+                await police.remove(self._ip, carried.device)
+                self._policed.discard(link)
+            await tree.apply(self._ip, carried.device, impairments, mtu=carried.mtu, seed=carried.seed)
 
     async def restart(self, links: Sequence[str], origin_ns: int | None = None) -> None:  # noqa: ARG002
         """Do nothing: the kernel can't restart counters and random numbers without losing packets in flight."""
@@ -115,10 +127,11 @@ class NetemEngine:
         return {name: await self._counters(name, link) for name, link in tuple(self._links.items()) if name in wanted}
 
     async def _counters(self, name: str, link: _Carried) -> Counters:
-        counters = await tree.counters(self._ip, link.device)
-        if name not in self._policed:
-            return counters
-        return replace(counters, policed=await police.drops(self._ip, link.device))
+        with _refusals():
+            counters = await tree.counters(self._ip, link.device)
+            if name not in self._policed:
+                return counters
+            return replace(counters, policed=await police.drops(self._ip, link.device))
 
     def dead(self) -> dict[str, str]:
         """Return no links: the kernel does not end before the agent."""

@@ -28,6 +28,7 @@ from testbed.engines.netem import police
 from testbed.engines.netem.active_queues import CakeQdisc, PieQdisc, RedQdisc, statistics_of
 from testbed.engines.netem.fidelity import supports
 from testbed.engines.netem.messages import QdiscMessage
+from testbed.engines.netem.presence import missing_module
 from testbed.engines.netem.qdiscs import Netem
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.engines.netem.translation import emulator, translate
@@ -191,12 +192,7 @@ def _missing(module: str, error: NetlinkError) -> MachineError:
             f"this process may not try whether the kernel has {module}: {_said(error)}",
             "it needs CAP_NET_ADMIN in its network namespace",
         )
-    return MachineError(
-        "netem-missing",
-        f"this kernel has no {module}: {_said(error)}",
-        f"load it by `modprobe {module}`; it is in the package linux-modules-extra-$(uname -r) on Ubuntu, "
-        "kernel-modules-extra on Fedora, the kernel's own on Debian; `engine: userspace` needs none",
-    )
+    return missing_module(module, _said(error))
 
 
 def _said(error: NetlinkError) -> str:

@@ -20,7 +20,6 @@ from testbed.agent.link_devices import LinkDevices
 from testbed.agent.links import Links
 from testbed.agent.messages import LinkRequest, NewInterface, NewNetwork, NewNode
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.network_namespace import NetworkNamespace
 from testbed.agent.wiring import Wiring
 from testbed.engines import load
 from testbed.engines.engine import Switch
@@ -50,31 +49,30 @@ async def links_of(nodes, directory, *, journal=None):
     with namespaces.inside(switch):
         route = RouteSocket()
     try:
-        async with NetworkNamespace(switch) as place:
-            wiring = Wiring(place, route)
-            wanted = [
-                NewNode(
-                    name=f"n{at}",
-                    sysctls={},
-                    environment={},
-                    hosts="",
-                    directory="/",
-                    interfaces=(interface(at),),
-                    routes=(),
-                )
-                for at in range(nodes)
-            ]
-            await creation.create(wiring, [NewNetwork(name="lan", mtu=1500)], wanted, directory)
-            devices = LinkDevices("lab-x", switch, route, switch)
-            engines = {"userspace": load("userspace", Switch(switch, switch, devices))}
-            wiring.open_networks |= {"lan"} if journal else set()
-            links = Links(wiring, devices, engines, {}, journal)
-            try:
-                yield links
-            finally:
-                await links.close()
-                for node in wiring.nodes.values():
-                    os.close(node.network)
+        wiring = Wiring(switch, route)
+        wanted = [
+            NewNode(
+                name=f"n{at}",
+                sysctls={},
+                environment={},
+                hosts="",
+                directory="/",
+                interfaces=(interface(at),),
+                routes=(),
+            )
+            for at in range(nodes)
+        ]
+        creation.create(wiring, [NewNetwork(name="lan", mtu=1500)], wanted, [], directory)
+        devices = LinkDevices("lab-x", switch, route, switch)
+        engines = {"userspace": load("userspace", Switch(switch, switch, devices))}
+        wiring.open_networks |= {"lan"} if journal else set()
+        links = Links(wiring, devices, engines, {}, journal)
+        try:
+            yield links
+        finally:
+            await links.close()
+            for node in wiring.nodes.values():
+                os.close(node.network)
     finally:
         with route:
             os.close(switch)
@@ -183,7 +181,7 @@ def test_links_that_could_not_be_made_leave_nothing_behind(tmp_path):
                 await links.impair(wanted)
             del links.engines["userspace"]._workers._carrier[name]
             made = await links.statistics()
-            found = json.loads(said_in(links.wiring.switch.fd, "ip", "-j", "link"))
+            found = json.loads(said_in(links.wiring.switch, "ip", "-j", "link"))
             await links.impair(wanted)
             return len(made), sum(each.get("ifalias", "").startswith("testbed lab-x n") for each in found)
 

@@ -7,6 +7,7 @@ from testbed.agent.netlink import RouteSocket
 from testbed.engines import CHOICES, ENGINES, load
 from testbed.engines.choice import choose
 from testbed.engines.engine import Switch, Verdict
+from testbed.engines.netem.engine import NetemEngine
 from testbed.errors import MachineError
 from testbed.impairments import CERTAIN, Bottleneck, Drop, FixedRate, Impairments, IndependentLoss
 from testbed.linux import namespaces
@@ -23,7 +24,7 @@ def engines():
     place = namespaces.current_network()
     with namespaces.inside(place), RouteSocket() as route:
         switch = Switch(place, place, LinkDevices("lab-x", place, route, place))
-        yield {name: load(name, switch) for name in ENGINES}
+        yield {"netem": NetemEngine(switch), "userspace": load("userspace", switch)}
 
 
 @pytest.fixture
