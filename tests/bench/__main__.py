@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-NAMES = ("bringup", "links", "tree", "engine", "stream")
+NAMES = ("bringup", "containers", "links", "tree", "filters", "engine", "stream", "throughput")
 
 
 def main() -> None:

@@ -1,35 +1,44 @@
 """How long a lab takes to come up and go, beside Mininet and docker-compose: `python -m tests.bench bringup`, as root.
 
-As a person would feel it: from the start of a command until it ends. The same nodes on one network each time, no links
-impaired; rounds of ours and the peer's take turns, and medians are shown. Outside the timing, the last node of each lab
-has to reach the first. Mininet has no command that leaves a network up: its program is timed until the network stands
-and from the order to take it down until it has ended.
+As a person would feel it: from the start of a command until it ends. The same nodes on one network each time (on one
+for each thousand); rounds of ours and the peer's take turns, and medians are shown, beside the processor time, which
+depends less on what else runs. Outside the timing, the last node of each lab has to reach the first. Mininet has no
+command that leaves a network up: its program is timed until the network stands and from the order to take it down until
+it has ended.
 """
 
 import compileall
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
 import testbed
+from testbed.runtime.state import LabDirectory
+from tests.bench.processor_time import agent_pids, command_seconds, seconds_of
 
 TESTBED = Path(sys.executable).parent / "testbed"
 DEBIAN_PYTHON = "/usr/bin/python3"
 PEER_MININET = Path(__file__).parent / "peer_mininet.py"
+PER_NETWORK = 1000
+"""Nodes: a Linux bridge has 1,023 ports."""
+
+PLAIN, EACH_LINK = "no links impaired", "a link of each node impaired"
 
 
 class Lab(Protocol):
-    """Something that comes up and goes."""
+    """Something that comes up and goes. `cpu` is the processor time that it has taken so far, s."""
 
     def up(self) -> None: ...
     def verify(self) -> None: ...
+    def cpu(self) -> float: ...
     def down(self) -> None: ...
 
 
@@ -55,23 +64,45 @@ def run(*command: str | Path, fine: tuple[int, ...] = (0,)) -> None:
         raise SystemExit(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}")
 
 
+def topology(name: str, nodes: int, what: str) -> str:
+    """A file with so many nodes; with links, from the first one to each of the others."""
+    lines = [f"name: {name}", "nodes:"]
+    for number, begin in enumerate(range(0, nodes, PER_NETWORK), 1):
+        members = min(PER_NETWORK, nodes - begin)
+        network = f", networks: [lan{number}]" if nodes > PER_NETWORK else ""
+        lines.append(f"  n{number}: {{count: {members}{network}}}")
+    if nodes > PER_NETWORK:
+        lines += ["networks:", *(f"  lan{number}: {{}}" for number in range(1, -(-nodes // PER_NETWORK) + 1))]
+    if what == EACH_LINK:
+        lines += ["links:", "  - {from: n1-1, to: n1, delay: 5ms}"]
+    return "\n".join(lines) + "\n"
+
+
 class Ours:
     """A lab through our command line."""
 
-    def __init__(self, runtime: str, nodes: int, directory: Path) -> None:
-        self._runtime, self._name, self._last = runtime, f"bench-{runtime}-{nodes}", f"n{nodes}"
-        self._file = directory / f"{self._name}.yml"
-        lines = [f"name: {self._name}", "nodes:", *(f"  n{number}: {{}}" for number in range(1, nodes + 1))]
-        self._file.write_text("\n".join(lines) + "\n")
+    def __init__(self, runtime: str, nodes: int, directory: Path, what: str = PLAIN) -> None:
+        self._runtime, self.name = runtime, f"bench-{runtime}-{nodes}"
+        last = -(-nodes // PER_NETWORK)
+        self._ends = f"n{last}-{nodes - (last - 1) * PER_NETWORK}", f"n{last}-1"
+        self._file = directory / f"{self.name}.yml"
+        self._file.write_text(topology(self.name, nodes, what))
+        self._before = 0.0
 
     def up(self) -> None:
+        self._before = command_seconds()
         run(TESTBED, "up", self._file, "--runtime", self._runtime)
 
     def verify(self) -> None:
-        run(TESTBED, "exec", self._name, self._last, "--", "ping", "-c1", "-W5", "n1")
+        last, first = self._ends
+        run(TESTBED, "exec", self.name, last, "--", "ping", "-c1", "-W5", first)
+
+    def cpu(self) -> float:
+        directory = LabDirectory(self._runtime, self.name)
+        return command_seconds() - self._before + seconds_of(agent_pids(directory.agent_name))
 
     def down(self) -> None:
-        run(TESTBED, "down", self._name)
+        run(TESTBED, "down", self.name)
 
 
 class Mininet:
@@ -89,6 +120,10 @@ class Mininet:
 
     def verify(self) -> None:
         self._expect("reached")
+
+    def cpu(self) -> float:
+        assert self._process is not None
+        return seconds_of([self._process.pid], with_children=True)
 
     def down(self) -> None:
         assert self._process is not None
@@ -113,23 +148,45 @@ class Compose:
         file.write_text(f"services:\n{services}networks:\n  default: {network}\n")
         self._last = f"n{nodes}"
         self._command = (*(compose_command() or ()), "-p", f"bench{nodes}", "-f", str(file))
+        self._before = 0.0
 
     def up(self) -> None:
+        self._before = command_seconds()
         run(*self._command, "up", "-d")
 
     def verify(self) -> None:
         run(*self._command, "exec", "-T", self._last, "ping", "-c1", "-W5", "n1")
 
+    def cpu(self) -> float:
+        return command_seconds() - self._before
+
     def down(self) -> None:
         run(*self._command, "down", "-t", "0")
 
 
-def measure(lab: Lab) -> tuple[float, float]:
-    """Seconds to come up and to go."""
-    start = time.monotonic()
+class Took(NamedTuple):
+    """What a lab took to come up, and to go.
+
+    Attributes:
+        up, down: seconds.
+        cpu: seconds of processor time to come up.
+        memory: bytes of the machine that it takes while it is up, in its processes and the kernel.
+        load: the load average before.
+    """
+
+    up: float
+    down: float
+    cpu: float
+    memory: float
+    load: float
+
+
+def measure(lab: Lab) -> Took:
+    """Bring a lab up, and take it down."""
+    load, available, start = os.getloadavg()[0], available_bytes(), time.monotonic()
     try:
         lab.up()
-        up = time.monotonic() - start
+        up, cpu, memory = time.monotonic() - start, lab.cpu(), available - available_bytes()
         lab.verify()
     except BaseException:
         with suppress(SystemExit):
@@ -137,62 +194,122 @@ def measure(lab: Lab) -> tuple[float, float]:
         raise
     start = time.monotonic()
     lab.down()
-    return up, time.monotonic() - start
+    return Took(up, time.monotonic() - start, cpu, memory, load)
 
 
 class Race(NamedTuple):
-    """A runtime of ours beside a peer: nodes to rounds."""
+    """A runtime of ours beside a peer, or alone.
+
+    Attributes:
+        runtime: ours.
+        what: is brought up.
+        rounds: by the number of nodes.
+        peer_name: empty for none.
+        peer: makes its lab.
+        peer_most: the most nodes for it.
+        lacks: what this machine needs for the runtime, or None.
+        peer_lacks: the same for the peer.
+    """
 
     runtime: str
-    peer_name: str
-    peer: Callable[[int, Path], Lab]
+    what: str
     rounds: dict[int, int]
-    lacks: str | None
+    peer_name: str = ""
+    peer: Callable[[int, Path], Lab] | None = None
+    peer_most: int = 0
+    lacks: str | None = None
+    peer_lacks: str | None = None
 
 
 def races() -> tuple[Race, ...]:
-    """Both, each with what this machine lacks for it."""
-    mininet = works(DEBIAN_PYTHON, "-c", "import mininet") and shutil.which("brctl")
-    compose = works("docker", "version") and compose_command()
+    """All of them, each with what this machine lacks for it."""
     return (
         Race(
             "netns",
+            PLAIN,
+            {2: 7, 50: 3, 200: 3, 500: 3, 1000: 3, 2000: 1, 4000: 1},
             "Mininet",
             Mininet,
-            {2: 5, 20: 5, 100: 3},
-            None if mininet else "apt-get install mininet bridge-utils",
+            500,
+            peer_lacks=mininet_lacks(),
         ),
+        Race("netns", EACH_LINK, {2: 7, 50: 3, 200: 3, 500: 3, 1000: 3}),
         Race(
             "docker",
+            PLAIN,
+            {2: 5, 20: 3, 50: 3, 200: 1},
             "docker-compose",
             Compose,
-            {2: 5, 20: 3, 50: 3},
-            None if compose else "start a Docker Engine; apt-get install docker-compose",
+            50,
+            lacks=None if works("docker", "version") else "start a Docker Engine",
+            peer_lacks=None if compose_command() else "apt-get install docker-compose",
         ),
     )
 
 
+def mininet_lacks() -> str | None:
+    """What to install for Mininet, or None."""
+    found = works(DEBIAN_PYTHON, "-c", "import mininet") and shutil.which("brctl")
+    return None if found else "apt-get install mininet bridge-utils"
+
+
+class Result(NamedTuple):
+    """Medians of ours and the peer's; None where there was no peer."""
+
+    nodes: int
+    rounds: int
+    ours: Took
+    peer: Took | None
+
+
+def results(race: Race) -> Iterator[Result]:
+    """Measure, from few nodes to many."""
+    for nodes, rounds in race.rounds.items():
+        with TemporaryDirectory() as directory:
+            ours = Ours(race.runtime, nodes, Path(directory), race.what)
+            peer = race.peer(nodes, Path(directory)) if race.peer and nodes <= race.peer_most else None
+            peer = None if race.peer_lacks else peer
+            taken = [(measure(ours), measure(peer) if peer else None) for _ in range(rounds)]
+        others = [took for _, took in taken if took]
+        yield Result(nodes, rounds, median([took for took, _ in taken]), median(others) if others else None)
+
+
+def median(taken: list[Took]) -> Took:
+    """The median of each figure."""
+    return Took(*(statistics.median(column) for column in zip(*taken, strict=True)))
+
+
+def available_bytes() -> int:
+    """Memory of the machine that is available, see proc_meminfo(5)."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
+
+
 def main() -> None:
     """Measure and print."""
-    compileall.compile_dir(
-        Path(testbed.__file__).parent, quiet=1
-    )  # as it is after anyone's first run; Mininet's is too
-    print("seconds, median of the rounds; ratio: the peer's time by ours")
+    compile_all()
+    print("seconds, median of the rounds; CPU: processor time to come up; KB: memory per node")
     for race in races():
         if race.lacks:
-            print(f"skipped: {race.runtime} beside {race.peer_name}: {race.lacks}")
+            print(f"skipped: {race.runtime}: {race.lacks}")
             continue
-        print(f"\n{'nodes':>5} {'rounds':>6}   {'up: ' + race.runtime:>12} {race.peer_name:>15} {'ratio':>6}", end="")
-        print(f"   {'down: ' + race.runtime:>12} {race.peer_name:>15} {'ratio':>6}")
-        for nodes, rounds in race.rounds.items():
-            with TemporaryDirectory() as directory:
-                labs: tuple[Lab, Lab] = (Ours(race.runtime, nodes, Path(directory)), race.peer(nodes, Path(directory)))
-                times = [[measure(lab) for lab in labs] for _ in range(rounds)]
-            print(f"{nodes:5} {rounds:6}", end="")
-            for step in (0, 1):
-                ours, peer = (statistics.median(one[side][step] for one in times) for side in (0, 1))
-                print(f"   {ours:12.2f} {peer:15.2f} {peer / ours:6.1f}", end="")
+        if race.peer_lacks:
+            print(f"skipped: {race.peer_name}: {race.peer_lacks}")
+        print(f"\n{race.runtime}, {race.what}")
+        print(f"{'nodes':>5} {'rounds':>6} {'load':>5}   {'up':>7} {'CPU':>7} {'down':>7} {'KB':>6}", end="")
+        print(f"   {race.peer_name}: up, CPU, down; up by ours" if race.peer_name else "")
+        for found in results(race):
+            ours, peer = found.ours, found.peer
+            print(f"{found.nodes:5} {found.rounds:6} {ours.load:5.1f}   {ours.up:7.2f} {ours.cpu:7.2f} ", end="")
+            print(f"{ours.down:7.2f} {ours.memory / found.nodes / 1024:6.0f}", end="")
+            if peer:
+                print(f"   {peer.up:7.2f} {peer.cpu:7.2f} {peer.down:7.2f}   {peer.up / ours.up:5.1f}", end="")
             print(flush=True)
+
+
+def compile_all() -> None:
+    """Compile the package, as it is after anyone's first command; Mininet's is too."""
+    compileall.compile_dir(Path(testbed.__file__).parent, quiet=1)
 
 
 if __name__ == "__main__":

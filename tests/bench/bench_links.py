@@ -5,8 +5,6 @@ how long it takes to plan, and the processor time of the command and of the lab'
 not depend on what else runs. The last mesh needs 16 GB of memory.
 """
 
-import os
-import resource
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +13,9 @@ from testbed.plan import resolve
 from testbed.runtime.state import LabDirectory
 from testbed.topology import load
 from tests.bench.bench_bringup import TESTBED, run
+from tests.bench.processor_time import agent_pids, command_seconds, seconds_of
 
 _NODES = (16, 32, 50, 100, 200)
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def mesh(nodes: int) -> str:
@@ -30,27 +28,6 @@ def plan_seconds(file: Path) -> float:
     start = time.monotonic()
     assert resolve(load(file)).digest
     return time.monotonic() - start
-
-
-def agent_seconds(lab: str) -> float:
-    """Processor time of a lab's agent and its workers so far."""
-    name = LabDirectory("netns", lab).agent_name
-    agents, parents, ticks = set(), {}, {}
-    for entry in Path("/proc").iterdir():
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if (entry / "comm").read_text().strip() == name:
-                agents.add(entry.name)
-        except OSError:
-            continue
-        parents[entry.name], ticks[entry.name] = fields[1], int(fields[11]) + int(fields[12])
-    return sum(ticks[pid] for pid in ticks if pid in agents or parents[pid] in agents) / _TICKS
-
-
-def command_seconds() -> float:
-    """Processor time of the commands that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -69,7 +46,7 @@ def main() -> None:
             cpu, start = command_seconds(), time.monotonic()
             run(TESTBED, "up", file, "--runtime", "netns", "--name", lab)
             up, command = time.monotonic() - start, command_seconds() - cpu
-            agent = agent_seconds(lab)
+            agent = seconds_of(agent_pids(LabDirectory("netns", lab).agent_name))
             start = time.monotonic()
             run(TESTBED, "down", lab)
             down = time.monotonic() - start

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.bench.bench_bringup import TESTBED, Mininet, races, run
+from tests.bench.bench_bringup import TESTBED, Mininet, mininet_lacks, run, works
 
 ROUTERS = 127
 FIRST_LEAF = (ROUTERS + 1) // 2
@@ -61,21 +61,20 @@ def mininets(directory: Path) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     print(f"seconds, of a tree of {ROUTERS} routers with {ROUTERS - 1} cables, {2 * (ROUTERS - 1)} links")
-    lacks = {race.runtime: race.lacks for race in races()}
     with TemporaryDirectory() as directory:
         file = Path(directory, "tree.yml")
         file.write_text(tree())
         for runtime in ("netns", "docker"):
-            if runtime == "docker" and lacks["docker"]:
-                print(f"skipped: docker: {lacks['docker']}")
+            if runtime == "docker" and not works("docker", "version"):
+                print("skipped: docker: start a Docker Engine")
                 continue
             print(
                 f"{runtime:8}",
                 *(f"{step} {seconds:7.2f}  " for step, seconds in ours(runtime, file).items()),
                 flush=True,
             )
-        if lacks["netns"]:
-            print(f"skipped: Mininet: {lacks['netns']}")
+        if lacks := mininet_lacks():
+            print(f"skipped: Mininet: {lacks}")
         else:
             print("Mininet ", *(f"{step} {seconds:7.2f}  " for step, seconds in mininets(Path(directory)).items()))
 
