@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from testbed.agent import messages, node_logs, processes, protocol
+from testbed.agent.node_processes import NodeProcesses
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError
 from testbed.names import INTERNET
@@ -56,7 +57,7 @@ class NodeCommands:
         self._directory = directory
         self._isolated = isolated
         self._own: dict[str, processes.Process] = {}
-        self._processes: dict[str, processes.NodeProcesses] = {}
+        self._processes: dict[str, NodeProcesses] = {}
         self._launched: dict[str, messages.Launch] = {}
         self._endpoints: defaultdict[str, set[processes.Process]] = defaultdict(set)
         self._going_on: dict[str, asyncio.Event] = {}
@@ -193,7 +194,7 @@ class NodeCommands:
         if not self._isolated:  # a container: its runtime starts the commands, but for those that end them
             return processes.start_own(found, argv, stdio, term)
         if node not in self._processes:
-            self._processes[node] = processes.NodeProcesses(found)
+            self._processes[node] = NodeProcesses(found)
         environment = self._environment | ({} if term is None else {"TERM": term}) | dict(found.environment)
         process = await self._processes[node].start(argv, environment=environment, stdio=stdio, tty=term is not None)
         if node in self._going_on:  # it has been paused meanwhile

@@ -41,7 +41,7 @@ _NEEDED: Final = ("KILL", "SETGID", "SETUID")
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="message", forbid_unknown_fields=True):
-    """Base of the messages. `id` is the number of the command that they are about."""
+    """Base of the messages. `id` is the number of the command that they are about, or of what they answer."""
 
     id: int
 
@@ -57,7 +57,7 @@ class Signal(_Message, frozen=True, kw_only=True):
 
 
 class SignalAll(_Message, frozen=True, kw_only=True):
-    """Send a signal to all processes of the node but the first, in one step; `Signalled` answers it. `id` is 0."""
+    """Send a signal to all processes of the node but the first, in one step; `Signalled` answers it."""
 
     number: int
 

@@ -44,15 +44,16 @@ def path_of(directory: Path, node: str) -> Path:
 
 
 async def keep_short(logs: Collection[Path]) -> None:
-    """Keep logs short until cancelled; more may be added meanwhile."""
+    """Keep logs short until cancelled; more may be added meanwhile. One that fails is left alone from then on."""
+    failed: set[Path] = set()
     while True:
         await asyncio.sleep(_INTERVAL_SECONDS)
-        for path in list(logs):
+        for path in [path for path in logs if path not in failed]:
             try:
                 shorten(path)
             except OSError as error:
                 _log.warning("%s is not kept short any more: %s", path, error)
-                return
+                failed.add(path)
 
 
 def shorten(path: Path) -> None:

@@ -13,6 +13,7 @@ from testbed import engines, interruption
 from testbed import lab as labs
 from testbed.cli import json_output, options
 from testbed.cli.screen import Screen
+from testbed.cli.up import as_object, check
 from testbed.errors import UsageError
 
 if TYPE_CHECKING:
@@ -103,20 +104,15 @@ def attach_command(
         if wait:
             return _stay(topology, name, engine)
     checks: Sequence[LinkCheck] = ()
-    with Screen(quiet=as_json) as screen:
-        with interruption.deferred():
-            lab = labs.Lab.up(topology, name=name, engine=engine, observer=screen)
-            interruption.ignore()  # the lab is up: too late to be interrupted
+    checked = has_links and (checked or check_budget is not None)
+    with Screen(quiet=as_json) as screen, interruption.deferred():
+        lab = labs.Lab.up(topology, name=name, engine=engine, observer=screen)
         if lab.was_up:
             screen.say("up", f"{lab.name} is attached already; nothing changed")
-        if has_links and (checked or check_budget is not None):
-            from testbed.cli.runs import show_checks  # noqa: PLC0415 (it imports more than a lab takes to come up)
-
-            checks = lab.check(budget_s=check_budget, observer=screen)
-            show_checks(checks, screen)
+        if checked:
+            checks = check(lab, screen, budget_s=check_budget)
+        interruption.ignore()  # the lab is up: too late to be interrupted
     if as_json:
-        from testbed.cli.up import as_object  # noqa: PLC0415  # only with the option
-
         json_output.show(as_object(lab, checks))
     else:
         click.echo(

@@ -32,23 +32,34 @@ def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: floa
     lab stays up.
     """
     checks: Sequence[LinkCheck] = ()
-    with labs.agent_ahead(how.runtime), Screen(quiet=as_json) as screen:
-        with interruption.deferred():
-            lab = labs.Lab.up(topology, **asdict(how), observer=screen)
-            interruption.ignore()  # the lab is up: too late to be interrupted
+    checked = checked or check_budget is not None
+    with labs.agent_ahead(how.runtime), Screen(quiet=as_json) as screen, interruption.deferred():
+        lab = labs.Lab.up(topology, **asdict(how), observer=screen)
         if lab.was_up:
             screen.say("up", f"{lab.name} is up already ({lab.runtime}); nothing changed")
-        if checked or check_budget is not None:
-            from testbed.cli.runs import show_checks  # noqa: PLC0415 (it imports more than a lab takes to come up)
-
-            checks = lab.check(budget_s=check_budget, observer=screen)
-            show_checks(checks, screen)
+        if checked:
+            checks = check(lab, screen, budget_s=check_budget)
+        interruption.ignore()  # the lab is up: too late to be interrupted
     if as_json:
         json_output.show(as_object(lab, checks))
     else:
         node = lab.plan.nodes[0].name
         click.echo(f"next    testbed shell {lab.name} {node}, testbed run {lab.name}, testbed down {lab.name}")
     return 0 if all(link_check.passed for link_check in checks) else 1
+
+
+def check(lab: labs.Lab, screen: Screen, *, budget_s: float | None) -> Sequence[LinkCheck]:
+    """Measure and show the links of a lab that stays up, also if a signal interrupts this."""
+    from testbed.cli.runs import show_checks  # noqa: PLC0415 (it imports more than a lab takes to come up)
+
+    try:
+        with interruption.delivered():
+            checks = lab.check(budget_s=budget_s, observer=screen)
+    except BaseException as error:
+        error.add_note(f"lab {lab.name} stays up: testbed down {lab.name} takes it down")
+        raise
+    show_checks(checks, screen)
+    return checks
 
 
 def as_object(lab: labs.Lab, checks: Sequence[LinkCheck]) -> dict[str, object]:

@@ -6,13 +6,12 @@ import hashlib
 import json
 import os
 import subprocess
-import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from testbed import interruption, runs, topology
-from testbed.errors import LabError, TestbedError
+from testbed.errors import LabError
 from testbed.lab import Lab, Observer, find, take_down
 from testbed.runs.output_files import reporting_write_errors
 
@@ -153,24 +152,18 @@ class Trials:
         return bool(missed), missed[0].expectation if missed else "", str(run.path.relative_to(self.directory))
 
     def _commanded(self, lab: Lab, faulty: Topology) -> tuple[bool, str, str]:
-        """Run the user's command on this machine while the faults happen; its status decides."""
-        problems: list[TestbedError] = []
+        """Run the user's command on this machine while the faults happen; its status decides.
 
-        def play() -> None:
+        What interrupts the faults, or a fault that can't be carried out, ends the command too.
+        """
+        with subprocess.Popen(self.command, env=os.environ | {"TESTBED_LAB": lab.name}) as command:
             try:
                 lab.play(faulty)
-            except TestbedError as error:
-                problems.append(error)
-
-        playing = threading.Thread(target=play)
-        playing.start()
-        try:
-            done = subprocess.run(self.command, env=os.environ | {"TESTBED_LAB": lab.name}, check=False)
-        finally:
-            playing.join()
-        if problems:
-            raise problems[0]
-        return done.returncode != 0, f"{self.command[0]} ended with status {done.returncode}", ""
+                status = command.wait()
+            except BaseException:
+                command.kill()
+                raise
+        return status != 0, f"{self.command[0]} ended with status {status}", ""
 
     def run_of(self, trial: Trial) -> runs.Run | None:
         """Return the run of an outcome, if there is one."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from testbed import interruption
 from testbed.agent import messages
 from testbed.errors import UsageError
 from testbed.lab import bringup
@@ -43,7 +44,8 @@ def partitioned(plan: Plan, agent: Agent, groups: Sequence[Sequence[str]]) -> It
         _impair(plan, agent, dark)
         yield
     finally:
-        _impair(plan, agent, before)
+        with interruption.deferred():
+            _impair(plan, agent, before)
 
 
 def restore(plan: Plan, agent: Agent) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from testbed import arguments
+from testbed import arguments, interruption
 from testbed.agent import messages
 from testbed.errors import UsageError
 from testbed.html_tables import html_table
@@ -319,14 +319,21 @@ class LinkHandle:
             UsageError: a key or a value is wrong; `unreachable-match`: other links take all of its packets.
             LabError: the impairments could not be applied.
         """
+        _, link = self._changed(to)
+        self._apply(link)
+        return link.impairments
+
+    def _changed(self, to: Mapping[str, object]) -> tuple[Link, Link]:
+        """Return the link as it is now, and with changed keys."""
         from testbed.plan import changes  # noqa: PLC0415  # as above
 
         present = self._present()
         changes.require_packets(self._link.key, present)
-        now = present.get(self._link.key, self._link.impairments)
-        link = changes.changed(self._plan, replace(self._link, impairments=now), to)
+        now = replace(self._link, impairments=present.get(self._link.key, self._link.impairments))
+        return now, changes.changed(self._plan, now, to)
+
+    def _apply(self, link: Link) -> None:
         self._agent.call(messages.Impair(links=bringup.as_requests(self._plan, [link])))
-        return link.impairments
 
     @contextmanager
     def impaired(self, **to: object) -> Iterator[Impairments]:
@@ -341,10 +348,10 @@ class LinkHandle:
         Raises:
             UsageError, LabError: as `update`.
         """
-        before = self.impairments
-        after = self.update(**to)
+        before, after = self._changed(to)
         try:
-            yield after
+            self._apply(after)  # a signal may interrupt it when the link has changed
+            yield after.impairments
         finally:
-            restored = replace(self._link, impairments=before)
-            self._agent.call(messages.Impair(links=bringup.as_requests(self._plan, [restored])))
+            with interruption.deferred():
+                self._apply(before)

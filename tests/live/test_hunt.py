@@ -2,11 +2,12 @@
 
 import json
 import shlex
+import signal
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.live.command_line import COMMAND, run
+from tests.conftest import ROOT, remains
+from tests.live.command_line import COMMAND, PATIENCE_S, begin, eventually, run
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
@@ -74,6 +75,29 @@ def test_a_command_here_may_be_what_fails(hunted, lab_name, tmp_path):
     assert done.returncode in (0, 1), done.stdout + done.stderr
     if done.returncode:
         assert "reaches ended with status 1" in done.stdout
+
+
+@pytest.mark.parametrize("seconds", ["0", "600"])
+def test_ctrl_c_waits_for_no_fault_and_no_command(hunted, lab_name, tmp_path, seconds):
+    """Faults are drawn for ten minutes; the command has ended, or would take as long."""
+    file = hunted(expected=0)
+    text = file.read_text().replace("every: 300ms", "every: 20s").replace("duration: 2s", "duration: 600s")
+    file.write_text(text)
+    begun = tmp_path / "begun"
+    script = tmp_path / "program"
+    script.write_text(f"#!/bin/sh\necho begun >> {begun}\n[ $(wc -l < {begun}) = 1 ] || sleep {seconds}\n")
+    script.chmod(0o755)
+    argv = ["--name", lab_name, "--runtime", "netns", "--results", str(tmp_path / "results"), "--command", str(script)]
+    process = begin("hunt", str(file), *argv, lab=lab_name)
+    try:
+        # The first is the run without faults.
+        assert eventually(lambda: begun.exists() and begun.read_text() == "begun\nbegun\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 130, process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+    assert remains(lab_name) == []
 
 
 def test_it_finds_the_two_faults_that_expose_the_bug_of_the_store(lab_name, tmp_path):

@@ -49,6 +49,21 @@ def test_just_after_the_lab_is_made(tmp_path, lab_name, number, command, functio
     assert nothing_remains(lab_name)
 
 
+@pytest.mark.parametrize("function", ["Lab.up", "ConnectedLab.require_nodes"])
+def test_while_the_links_of_a_lab_that_stays_up_are_measured(tmp_path, lab_name, function):
+    file = tmp_path / "interrupted.yml"
+    file.write_text(TOPOLOGY)
+    argv = ["up", str(file), "--check", "--name", lab_name, "--runtime", "netns"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.live.interrupted_command", str(int(signal.SIGINT)), function, *argv],
+        cwd=ROOT, env={**os.environ, MARK: lab_name}, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert f"lab {lab_name} stays up: testbed down {lab_name} takes it down" in done.stderr
+    down_twice(lab_name)
+    assert nothing_remains(lab_name)
+
+
 IMPORTING = """
 import os, runpy, signal, sys
 

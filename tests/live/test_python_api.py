@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from testbed.agent import messages
 from testbed.errors import LabError, UsageError
 from testbed.lab import Lab, files
 from testbed.topology import loads
@@ -83,6 +84,26 @@ def test_changes_end_with_their_context_or_with_restore(lab):
     lab.restore()
     assert (link.impairments.describe(), lab.link("a", "c").impairments.describe()) == ("delay 5 ms", "clear")
     assert replies(lab, "b") == 2
+
+
+@pytest.mark.parametrize("change", ["impaired", "partition"])
+def test_a_change_that_is_interrupted_when_it_has_been_made_is_undone(lab, monkeypatch, change):
+    interrupted: list[messages.Impair] = []
+    link, call = lab.link("a", "b"), lab.agent.call
+
+    def interrupting(message):
+        result = call(message)
+        if isinstance(message, messages.Impair) and not interrupted:
+            interrupted.append(message)
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(lab.agent, "call", interrupting)
+    context = link.impaired(delay="60ms") if change == "impaired" else lab.partition(["a"], ["b"])
+    with pytest.raises(KeyboardInterrupt), context:
+        pass
+    assert interrupted
+    assert link.impairments.describe() == "delay 5 ms"
 
 
 def test_programs_logs_addresses_and_names_of_things(lab):

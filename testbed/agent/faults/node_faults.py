@@ -13,7 +13,7 @@ from testbed.errors import LabError, TestbedError
 from testbed.faults import SetClock, State, Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from testbed.agent.events import Events
     from testbed.agent.faults.control import NodeControl
@@ -61,26 +61,30 @@ class NodeFaults:
             TestbedError: the node can't be controlled so; `contradicting-fault`, its state forbids it.
         """
         async with self._turns[fault.node]:
-            begun_ns, before = time.monotonic_ns(), self.state(fault.node)
-            if why := faults.contradiction(before, fault):
-                raise LabError("contradicting-fault", f"node {fault.node} {why}", "testbed ps shows how nodes are")
-            # What ends by the fault is known to end on purpose from its beginning on, and until the node is back.
-            meanwhile = State.STOPPED if isinstance(fault, faults.Restart) else faults.after(before, fault)
-            self._states[fault.node] = before if meanwhile is State.RUNNING else meanwhile
-            if isinstance(fault, faults.Pause):
-                self.paused.add(fault.node)
-            self._events.note("fault-begun", str(fault), node=fault.node, times_ns=(None, begun_ns))
-            done_ns, reached = begun_ns, before
-            try:
-                for step in _steps(fault, before):
-                    done_ns = await self._do(step)
-                    reached = faults.after(reached, step)
-            except BaseException as error:
-                self._states[fault.node] = reached
-                why = error.message if isinstance(error, TestbedError) else repr(error)
-                self._events.note("fault-failed", f"{fault}: {why}", node=fault.node, times_ns=(begun_ns, None))
-                raise
+            return await self._carry_out(fault)
+
+    async def _carry_out(self, fault: Fault) -> tuple[int, int]:
+        """Carry out a fault, as `carry_out` does, when it is the node's turn."""
+        begun_ns, before = time.monotonic_ns(), self.state(fault.node)
+        if why := faults.contradiction(before, fault):
+            raise LabError("contradicting-fault", f"node {fault.node} {why}", "testbed ps shows how nodes are")
+        # What ends by the fault is known to end on purpose from its beginning on, and until the node is back.
+        meanwhile = State.STOPPED if isinstance(fault, faults.Restart) else faults.after(before, fault)
+        self._states[fault.node] = before if meanwhile is State.RUNNING else meanwhile
+        if isinstance(fault, faults.Pause):
+            self.paused.add(fault.node)
+        self._events.note("fault-begun", str(fault), node=fault.node, times_ns=(None, begun_ns))
+        done_ns, reached = begun_ns, before
+        try:
+            for step in _steps(fault, before):
+                done_ns = await self._do(step)
+                reached = faults.after(reached, step)
+        except BaseException as error:
             self._states[fault.node] = reached
+            why = error.message if isinstance(error, TestbedError) else repr(error)
+            self._events.note("fault-failed", f"{fault}: {why}", node=fault.node, times_ns=(begun_ns, None))
+            raise
+        self._states[fault.node] = reached
         self._events.note("fault-done", str(fault), node=fault.node, times_ns=(begun_ns, done_ns))
         _log.info("%s, in %.3f ms", fault, (done_ns - begun_ns) / 1e6)
         return begun_ns, done_ns
@@ -119,27 +123,34 @@ class NodeFaults:
         Raises:
             TestbedError: one of them does not; the others do.
         """
-        running = [fault for node in nodes if (fault := faults.undoing(node, self.state(node)))]
-        failed = await self._tried(running)  # first: a node that is off has no clock
-        failed += await self._tried([fault for (_, node), fault in self._lasting.items() if node in nodes])
+        healed = await asyncio.gather(*map(self._heal, nodes))
+        failed = [error for errors in healed for error in errors]
         for error in failed:
             if not isinstance(error, TestbedError):
                 raise error
         if failed:
             raise failed[0]
 
-    async def _tried(self, undone: Iterable[Fault]) -> list[BaseException]:
-        """Carry faults out, and return the errors."""
-        done = await asyncio.gather(*map(self.carry_out, undone), return_exceptions=True)
-        return [error for error in done if isinstance(error, BaseException)]
+    async def _heal(self, node: str) -> list[BaseException]:
+        """Undo what faults have done to a node, when those in progress have ended; return the errors."""
+        failed: list[BaseException] = []
+        async with self._turns[node]:
+            running = faults.undoing(node, self.state(node))  # first: a node that is off has no clock
+            lasting = [fault for (_, other), fault in self._lasting.items() if other == node]
+            for fault in [running, *lasting] if running else lasting:
+                try:
+                    await self._carry_out(fault)
+                except Exception as error:  # noqa: BLE001  # the rest is undone nevertheless; `heal` raises it
+                    failed.append(error)
+        return failed
 
     async def heal_all(self) -> None:
-        """Make all nodes run again.
+        """Make all nodes that faults have disturbed run again, also those that faults in progress disturb.
 
         Raises:
             TestbedError: as `heal`.
         """
-        await self.heal({*self.held(), *(node for _, node in self._lasting)})
+        await self.heal({*self._turns})
 
 
 def _steps(fault: Fault, before: State) -> list[_Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -64,3 +65,18 @@ def test_short_logs_stay_whole_and_a_node_without_one_has_nothing_to_say(log):
     node_logs.shorten(log)
     assert read(log) == b"one\ntwo\n"
     assert read(log.with_name("none.log")) == b""
+
+
+def test_a_log_that_can_not_be_kept_short_keeps_no_other_from_it(log):
+    """As one that has been deleted."""
+
+    async def kept_short():
+        keeping = asyncio.create_task(node_logs.keep_short([log.with_name("deleted.log"), log]))
+        with log.open("ab", buffering=0) as program:
+            program.write(b"".join(LINE % number for number in range(LINES)))
+            while log.stat().st_blocks * 512 > 40 << 20:
+                await asyncio.sleep(0.01)
+                assert not keeping.done()
+        keeping.cancel()
+
+    asyncio.run(asyncio.wait_for(kept_short(), 60))

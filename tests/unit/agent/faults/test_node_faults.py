@@ -1,0 +1,82 @@
+"""Faults of nodes that come at the same time, with a control whose steps the test ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from testbed.agent.events import Events
+from testbed.agent.faults import NodeFaults
+from testbed.errors import LabError
+from testbed.faults import Pause, State, Throttle, Unpause
+
+
+class Control:
+    """Carries out a step when the test lets it, and fails if it is told to."""
+
+    def __init__(self):
+        self.steps = []
+        self.may_go_on = asyncio.Event()
+        self.failure = None
+
+    def __getattr__(self, step):
+        async def carry_out(*of):
+            self.steps.append((step, *of))
+            await self.may_go_on.wait()
+            if self.failure:
+                failure, self.failure = self.failure, None
+                raise failure
+            return 1
+
+        return carry_out
+
+
+async def healed_during(fault, *, after=(), failure=None):
+    """The state of node `a` when it is healed while a fault is in progress, and the steps that were taken for all."""
+    control: Any = Control()
+    node_faults = NodeFaults(control, Events())
+    control.may_go_on.set()
+    for each in after:
+        await node_faults.carry_out(each)
+    control.may_go_on.clear()
+    control.failure = failure
+    begun = asyncio.create_task(node_faults.carry_out(fault))
+    await asyncio.sleep(0)
+    healing = asyncio.create_task(node_faults.heal_all())
+    await asyncio.sleep(0)
+    control.may_go_on.set()
+    await asyncio.gather(begun, return_exceptions=True)
+    await healing
+    return node_faults.state("a"), [step for step, *_ in control.steps]
+
+
+@pytest.mark.parametrize(
+    ("fault", "after", "failure", "steps"),
+    [
+        (Pause(node="a"), (), None, ["pause", "unpause"]),
+        (Pause(node="a"), (), LabError("docker-refused", "no"), ["pause"]),
+        (Unpause(node="a"), (Pause(node="a"),), None, ["pause", "unpause"]),
+        (Throttle(node="a", cpus_milli=100), (), None, ["throttle", "throttle"]),
+    ],
+)
+def test_a_node_is_healed_of_what_a_fault_in_progress_leaves(fault, after, failure, steps):
+    assert asyncio.run(healed_during(fault, after=after, failure=failure)) == (State.RUNNING, steps)
+
+
+def test_what_can_not_be_undone_keeps_nothing_else_from_it():
+    async def both():
+        control: Any = Control()
+        control.may_go_on.set()
+        node_faults = NodeFaults(control, Events())
+        for fault in (Throttle(node="a", cpus_milli=100), Pause(node="a"), Pause(node="b")):
+            await node_faults.carry_out(fault)
+        control.failure = LabError("docker-refused", "no")
+        with pytest.raises(LabError, match="docker-refused"):
+            await node_faults.heal(["a", "b"])
+        return control.steps[3:], node_faults.held()
+
+    steps, held = asyncio.run(both())
+    assert sorted(steps) == [("throttle", "a", 0), ("unpause", "a"), ("unpause", "b")]
+    assert held == {"a": "paused"}
