@@ -58,7 +58,7 @@ class Cluster:
 
         Raises:
             UsageError: `bad-address`.
-            MachineError: `no-distributed`: the extra is not installed; `no-scheduler`: none answers.
+            MachineError: `no-distributed`: the extra is not installed; `no-certificate`; `no-scheduler`: none answers.
         """
         if not re.fullmatch(r"(tcp|tls)://\S+:[0-9]{1,5}", address):
             raise UsageError(
@@ -161,8 +161,8 @@ class Cluster:
         trials = [*self._futures]
         for trial in trials:
             self.abandon(trial)
-        addresses = [*self._files]
         try:
+            addresses = [address for address in self._client.nthreads() if address in self._files]
             answers = self._client.run(worker.stop, trials, self._files, workers=addresses, on_error="return")
         except (OSError, TimeoutError) as error:  # without a scheduler, workers end, and trials with them
             _log.info("trials are not stopped: %s", error)
@@ -190,7 +190,7 @@ class Cluster:
 
 def _connected(address: str) -> Client:
     try:
-        from distributed import Client  # noqa: PLC0415  # it takes half a second to import, and is an extra
+        from distributed import Client, Security  # noqa: PLC0415  # it takes half a second to import, and is an extra
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("distributed", "dask"):
             raise
@@ -199,6 +199,12 @@ def _connected(address: str) -> Client:
             "sweeps over machines need Dask's distributed, which is not installed",
             "pip install 'testbed-lab[cluster]', here and on the machines of the scheduler and the workers",
         ) from None
+    if address.startswith("tls:") and Security().get_connection_args("client")["ssl_context"] is None:
+        raise MachineError(
+            "no-certificate",
+            f"{address} needs TLS, and Dask's configuration has no certificate of the client",
+            "give distributed.comm.tls.ca-file and distributed.comm.tls.client in ~/.config/dask/distributed.yaml",
+        )
     try:
         return Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError, RuntimeError) as error:
