@@ -54,6 +54,7 @@ class Machine:
         state.root()  # where the machine's own is mounted
         self.environment, self.directory = environment, directory
         self._holder = subprocess.Popen([*_UNSHARE, "sh", "-c", _HOLD], stdout=subprocess.PIPE)
+        assert self._holder.stdout
         assert self._holder.stdout.readline() == b"ready\n"
         self.pid = int(children(self._holder.pid)[0])
         self.programs = {}
@@ -76,6 +77,7 @@ class Machine:
         return [path.name for path in Path(f"/proc/{self.pid}/root/run/testbed/netns").glob("*")]
 
     def end(self):
+        assert self._holder.stdout
         self._holder.kill()
         for process in (self._holder, *self.programs.values()):
             process.wait()

@@ -3,13 +3,14 @@
 import sys
 from collections import deque
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 import testbed
 from testbed import topology
 from testbed.errors import LabError, MachineError, UsageError
-from testbed.runs import archive
+from testbed.runs import Run, archive
 from testbed.sweep import Cell, SweepObserver, SweepOutcome, Trial
 from testbed.sweep.cluster import dispatch
 from testbed.sweep.cluster.connection import Cluster, Report, WorkerGoneError
@@ -21,13 +22,13 @@ CELLS = "links[0].loss=0%,1%,2%"
 
 class Heard(SweepObserver):
     def __init__(self):
-        self.started_on, self.ended, self.failures, self.again, self.notes = [], [], [], [], []
+        self.started_on, self.whole, self.failures, self.again, self.notes = [], [], [], [], []
 
     def started(self, trial, number, _left_s, worker=""):
         self.started_on.append((trial.key, number, worker.split()[0]))
 
     def finished(self, run):
-        self.ended.append((run.plan.lab, run.plan.seed))
+        self.whole.append((run.plan.lab, run.plan.seed))
 
     def failed(self, trial, error):
         self.failures.append((trial.key, str(error)))
@@ -44,14 +45,14 @@ def greeting(name, **other):
     return Greeting(**(values | other))
 
 
-class Pretended:
+class Pretended(Cluster):
     """Workers that make runs in the order in which they were begun; `becomes` says what becomes of each, by number."""
 
     address = "tcp://198.18.0.1:8786"
 
     def __init__(self, workers, becomes, made):
         self.workers, self.becomes, self.made = workers, becomes, made
-        self.begun = deque()
+        self.begun: deque[tuple[str, str, dict[str, Any]]] = deque()
         self.count = 0
 
     def scheduler_version(self):
@@ -108,7 +109,8 @@ def carried_out(make, keep, tmp_path, monkeypatch):
             run = keep(next(each for each in trials if each.key == (lab, seed)), tmp_path / "there", 1e6)
             return archive.export(run, tmp_path / "run.zip")
 
-        directory, runs, heard = tmp_path / "here", {}, Heard()
+        directory, heard = tmp_path / "here", Heard()
+        runs: dict[tuple[str, int], Run] = {}
         outcome = SweepOutcome(matrix=matrix, directory=directory, repeat=repeat, runs=runs, measures=())
         pretended = Pretended(dict(workers), dict(becomes), made)
         error = None
@@ -188,7 +190,10 @@ def test_three_failures_in_a_row_on_the_only_worker_end_the_sweep(carried_out):
 
 @pytest.mark.parametrize("name", ["the scheduler", "worker b"])
 def test_another_version_is_an_error_that_names_both(carried_out, monkeypatch, name):
-    workers = {"a": greeting("east"), "b": greeting("west", version="0.0.9" if name == "worker b" else "0.1.0")}
+    workers = {
+        "a": greeting("east"),
+        "b": greeting("west", version="0.0.9" if name == "worker b" else testbed.__version__),
+    }
     if name == "the scheduler":
         monkeypatch.setattr(Pretended, "scheduler_version", lambda _: "0.0.9")
     done = carried_out(workers)
@@ -222,8 +227,9 @@ def test_the_other_worker_of_the_machine_takes_over(carried_out):
 def test_what_runs_on_this_machine_is_not_sent():
     present = topology.loads("{name: mine, nodes: {a: {namespace: one}, b: {namespace: two}}}", "mine.yml")
     trial = Trial(cell=Cell(number=1, levels={}, topology=present, lab="mine"), repetition=1, seed=1)
+    outcome = SimpleNamespace(matrix=None)
     with pytest.raises(UsageError, match="not-sent: topology mine names containers, namespaces or a compose project"):
-        dispatch.make_on_workers("tcp://198.18.0.1:1", [trial], {}, None, Heard(), total=1)
+        dispatch.make_on_workers("tcp://198.18.0.1:1", [trial], {}, cast("SweepOutcome", outcome), Heard(), total=1)
 
 
 def test_an_address_is_refused_before_anything_is_tried():

@@ -17,6 +17,7 @@ def test_an_error_comes_home_as_it_was():
     outcome = Outcome(failure=Failure.of(told()), recorded=True)
     read = codec.decode(json.loads(json.dumps(codec.encode(outcome))), Outcome)
     assert read == outcome
+    assert read.failure
     error = read.failure.error()
     assert (type(error), str(error), error.path, error.__notes__) == (
         MachineError,
