@@ -199,6 +199,7 @@ def _connected(address: str) -> Client:
             "sweeps over machines need Dask's distributed, which is not installed",
             "pip install 'testbed-lab[cluster]', here and on the machines of the scheduler and the workers",
         ) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it logs as errors, with tracebacks, we raise
     if address.startswith("tls:") and Security().get_connection_args("client")["ssl_context"] is None:
         raise MachineError(
             "no-certificate",

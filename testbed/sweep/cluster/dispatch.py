@@ -306,7 +306,10 @@ class Dispatch:
             self._observer.failed(trial, error)
         if isinstance(error, MachineError) or worker.in_a_row == TOO_MANY:
             del self._workers[worker.address]
-            self._refuse(worker.address, f"{worker.in_a_row} runs in a row failed there; the last one: {error.message}")
+            found = (
+                "it lacks something" if isinstance(error, MachineError) else f"{TOO_MANY} runs in a row failed there"
+            )
+            self._refuse(worker.address, f"{found}: {error.message}")
             if not self._workers and (self._waiting or isinstance(error, MachineError)):
                 raise self._none_left()
 

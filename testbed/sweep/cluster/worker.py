@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,11 @@ _PATIENCE_S = 60
 """How long to wait for labs to be taken down."""
 
 _LAST_LINES = 5
+
+_FETCHED_S = 3600
+"""After how long nobody will fetch a run any more: the command that started it was killed."""
+
+_PREFIX = "testbed-"
 
 _running: dict[str, subprocess.Popen[bytes]] = {}
 """The processes of trials, by identifier."""
@@ -89,7 +95,8 @@ def make(identifier: str, scratch: str, files: str, plan: Mapping[str, Any]) -> 
     Returns:
         The outcome, and the trial's directory, which is there as long as the outcome says that a run was recorded.
     """
-    directory = Path(tempfile.mkdtemp(dir=scratch, prefix="testbed-"))
+    _forget_old(scratch)
+    directory = Path(tempfile.mkdtemp(dir=scratch, prefix=_PREFIX))
     directory.chmod(0o755)  # nodes with another `user` read their volumes there
     (directory / trial.REQUEST).write_text(json.dumps(plan), encoding="utf-8")
     (directory / trial.FILES).symlink_to(files)
@@ -129,6 +136,12 @@ def forget(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         Path(path).unlink(missing_ok=True)
+
+
+def _forget_old(scratch: str) -> None:
+    for path in Path(scratch).glob(f"{_PREFIX}*/{trial.OUTCOME}"):
+        if time.time() - path.stat().st_mtime > _FETCHED_S:
+            forget(str(path.parent))
 
 
 async def stop(identifiers: Iterable[str], files: Mapping[str, str], dask_worker: Any) -> bool:  # noqa: ANN401
