@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,7 +14,7 @@ from rich.table import Column
 from rich.text import Text
 
 from testbed import codec, sweep, topology
-from testbed.cli import json_output, options
+from testbed.cli import failures, json_output, options
 from testbed.cli.columns import Columns
 from testbed.cli.screen import Screen
 from testbed.errors import LabError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.progress import Task
 
     from testbed.cli.options import BringUp
+    from testbed.errors import TestbedError
     from testbed.runs import Run
     from testbed.sweep import Matrix, Measure, SweepOutcome, Trial
 
@@ -50,6 +51,11 @@ _MINUTE = 60
     "--metric", "metrics", metavar="WORKLOAD.METRIC", multiple=True, help="Metric to show; may be given several times."
 )
 @click.option("--again", is_flag=True, help="Repeat runs that are not trusted.")
+@click.option(
+    "--workers",
+    metavar="tcp://HOST:PORT",
+    help="Address of a Dask scheduler, whose workers make the runs, one at a time each.",
+)
 @options.bring_up
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Directory for the runs."
@@ -64,6 +70,7 @@ def sweep_command(
     how: BringUp,
     results: Path,
     again: bool,
+    workers: str | None,
     as_json: bool,
 ) -> int:
     """Run a topology with every combination of some values, several times each, and show the means.
@@ -73,7 +80,8 @@ def sweep_command(
 
     The keys under the file's own `sweep` are varied too, unless a --set has the same path. The same command continues
     a sweep that was interrupted, and a larger --repeat adds runs to a finished one. The exit status is 1 if in any run
-    a link is not as requested or an expectation is not met, and 4 if runs failed.
+    a link is not as requested or an expectation is not met, and 4 if runs failed. With --workers, other machines make
+    the runs; that needs an extra: pip install 'testbed-lab[cluster]'.
     """  # noqa: D301  # \b is click's
     require_writable(results)
     path = topology.find(source)
@@ -87,6 +95,7 @@ def sweep_command(
             repeat=repeat or (file.repeat if file else 5),
             measures=measures,
             again=again,
+            workers=workers,
             observer=screen,
         )
     page = write_sweep(outcome)
@@ -98,6 +107,15 @@ def sweep_command(
         hint = "the same command repeats only the runs that failed"
         raise LabError("runs-failed", f"{count} failed: {rows.missing(outcome)}", hint)
     return 0 if outcome.as_expected else FAILED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UnderWay:
+    """A run that is being made: its place among all, what tells it from others, and the worker; empty is here."""
+
+    place: str
+    label: str
+    worker: str
 
 
 class SweepScreen(SweepObserver):
@@ -120,7 +138,7 @@ class SweepScreen(SweepObserver):
         )
         self._task = self._bar.add_task("", total=None, until=None, visible=False)
         self._done = self._total = 0
-        self._label = self._place = ""
+        self._under_way: dict[tuple[str, int], _UnderWay] = {}
         self._until: float | None = None
 
     def __enter__(self) -> Self:
@@ -147,13 +165,24 @@ class SweepScreen(SweepObserver):
             self._screen.say("sweep", f"continues: {done} of the runs exist already")
         self._bar.update(self._task, total=total, completed=done, visible=True)
 
-    def started(self, trial: Trial, number: int, left_s: float | None) -> None:
+    def started(self, trial: Trial, number: int, left_s: float | None, worker: str = "") -> None:
         """See `SweepObserver`."""
-        levels = rows.levels_text(self._matrix, trial.cell.levels)
-        self._label = f"repetition {trial.repetition}{f', {levels}' if levels else ''}"
-        self._place = f"{number} of {self._total}"
+        place = f"{number} of {self._total}"
         self._until = None if left_s is None else time.monotonic() + left_s
-        self._bar.update(self._task, description=escape(self._label), until=self._until)
+        self._under_way[trial.key] = _UnderWay(place=place, label=self._label(trial), worker=worker)
+        if worker and not self._console.is_terminal:
+            self._screen.say("start", f"{place}  {self._label(trial)}  on {worker}")
+        self._show()
+
+    def _label(self, trial: Trial) -> str:
+        levels = rows.levels_text(self._matrix, trial.cell.levels)
+        return f"repetition {trial.repetition}{f', {levels}' if levels else ''}"
+
+    def _show(self, step: str = "") -> None:
+        """Show what is under way: on this machine with its step, on workers with their names."""
+        texts = [f"{each.label} on {each.worker}" if each.worker else each.label for each in self._under_way.values()]
+        text = "; ".join(texts)
+        self._bar.update(self._task, description=escape(f"{text}, {step}" if step else text), until=self._until)
 
     def chosen(self, what: str, value: str, why: str) -> None:
         """See `Observer`."""
@@ -161,29 +190,43 @@ class SweepScreen(SweepObserver):
 
     def begun(self, stage: str, detail: str = "") -> None:
         """See `Observer`."""
-        self._step(stage if stage != "down" else detail or stage)
+        self._show(stage if stage != "down" else detail or stage)
 
     def progressed(self, stage: str, what: str, fraction: float, count: str = "") -> None:
         """See `Observer`."""
-        self._step(f"{stage} {count or f'{100 * fraction:.0f} %'}" if what else stage)
-
-    def _step(self, text: str) -> None:
-        self._bar.update(self._task, description=escape(f"{self._label}, {text}"))
+        self._show(f"{stage} {count or f'{100 * fraction:.0f} %'}" if what else stage)
 
     def finished(self, run: Run) -> None:
         """See `SweepObserver`."""
         self._done += 1
+        ended = self._under_way.pop((run.plan.lab, run.plan.seed))
         self._bar.update(self._task, advance=1)
+        self._show()
+        on = f" on {ended.worker}" if ended.worker else ""
         if not self._console.is_terminal:
             values = ((measure, measure.of(run)) for measure in self._measures)
             found = [f"{measure.label} {measure.text(value)}" for measure, value in values]
-            self._screen.say("run", f"{self._place}  {self._label}  {', '.join(found)}{self._left()}")
+            self._screen.say("run", f"{ended.place}  {ended.label}{on}  {', '.join(found)}{self._left()}")
         if not run.trusted:
-            self._screen.say("trust", f"{self._label}: not trusted: {'; '.join(run.why_not_trusted)}")
+            self._screen.say("trust", f"{ended.label}{on}: not trusted: {'; '.join(run.why_not_trusted)}")
 
-    def failed(self, error: LabError) -> None:
+    def failed(self, trial: Trial, error: TestbedError) -> None:
         """See `SweepObserver`."""
-        click.echo(f"failed  {self._label}: {error}", err=True)
+        ended = self._under_way.pop(trial.key)
+        on = f" on {ended.worker}" if ended.worker else ""
+        click.echo(f"failed  {ended.label}{on}: {error}", err=True)
+        failures.show_notes(error)
+        self._show()
+
+    def postponed(self, trial: Trial, why: str) -> None:
+        """See `SweepObserver`."""
+        del self._under_way[trial.key]
+        click.echo(f"again   {self._label(trial)}: {why}", err=True)
+        self._show()
+
+    def noted(self, what: str) -> None:
+        """See `SweepObserver`."""
+        self._screen.say("workers", what)
 
     def _left(self) -> str:
         return f"  {_left(self._until)}" if self._until is not None and self._done < self._total else ""

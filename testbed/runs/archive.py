@@ -87,14 +87,19 @@ def unpack(file: Path, root: Path) -> Path:
             written.
         MachineError: the disk has too little space.
     """
+    return unpack_into(file, root / IMPORTED)
+
+
+def unpack_into(file: Path, directory: Path) -> Path:
+    """Unpack an exported run to `directory/LAB/TIME-ID`, and return that; see `unpack`."""
     if not is_zipfile(file):
         raise _refusal(file, "it is not a zip file")
     try:
         with ZipFile(file) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             run = _run_of(file, entries)
-            path = root / IMPORTED / run
-            _check_room(file, entries, root)
+            path = directory / run
+            _check_room(file, entries, directory)
             if path.exists():
                 if (path / RUN_FILE).read_bytes() == archive.read(str(run / RUN_FILE)):
                     return path
@@ -152,14 +157,17 @@ def _is_safe(part: str) -> bool:
     return part != ".." and part.isprintable() and not set(part) & set('\\:*?"<>|')
 
 
-def _check_room(file: Path, entries: list[ZipInfo], root: Path) -> None:
-    make_directory(root)
-    wanted, free = sum(entry.file_size for entry in entries), shutil.disk_usage(root).free
+def _check_room(file: Path, entries: list[ZipInfo], directory: Path) -> None:
+    wanted = sum(entry.file_size for entry in entries)
     if wanted > _MOST_BYTES:
         raise _refusal(file, f"it would unpack to {_gigabytes(wanted)}")
+    make_directory(directory)
+    free = shutil.disk_usage(directory).free
     if wanted > free:
         raise MachineError(
-            "no-room", f"{file} unpacks to {_gigabytes(wanted)}; {root} has {_gigabytes(free)} free", "free some space"
+            "no-room",
+            f"{file} unpacks to {_gigabytes(wanted)}; {directory} has {_gigabytes(free)} free",
+            "free some space",
         )
 
 

@@ -193,13 +193,14 @@ class RunWriter:
         self.run = replace(self.run, path=path)
         _log.info("run is %s, in %s", status, path)
         if error is None:
-            self._point_latest()
+            point_latest(self._root, path)
 
     def _write(self) -> None:
         write_whole(self.run.path / RUN_FILE, json.dumps(self.run.to_json(), indent=1) + "\n")
 
-    def _point_latest(self) -> None:
-        """Point the link `latest` to this run; it is replaced atomically, so that it is never missing."""
-        temporary = self._root / f".{LATEST}-{self._name}"
-        temporary.symlink_to(f"{self.run.plan.lab}/{self._name}")
-        temporary.replace(self._root / LATEST)
+
+def point_latest(root: Path, run: Path) -> None:
+    """Point the link `latest` in the directory of all runs to a run; it is replaced, so that it is never missing."""
+    temporary = root / f".{LATEST}-{run.name}"
+    temporary.symlink_to(f"{run.parent.name}/{run.name}")
+    temporary.replace(root / LATEST)

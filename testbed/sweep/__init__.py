@@ -7,8 +7,9 @@ results/sweeps/NAME-DIGEST/       the same for the same file and options, so tha
 """
 
 from testbed.analysis.measures import Measure, measures
-from testbed.sweep.execution import SweepObserver, carry_out
+from testbed.sweep.execution import carry_out
 from testbed.sweep.matrix import Cell, Matrix, Trial, matrix
+from testbed.sweep.observer import SweepObserver
 from testbed.sweep.outcome import SweepOutcome
 
 __all__ = ["Cell", "Matrix", "Measure", "SweepObserver", "SweepOutcome", "Trial", "carry_out", "matrix", "measures"]

@@ -1,0 +1,9 @@
+"""Sweeps over machines: workers of Dask make the runs, each worker one at a time, and the runs come home.
+
+dispatch      which worker makes which run, and what becomes of it
+connection    the scheduler and its workers; the only module that imports `distributed`
+worker        what is called on a worker; it starts a process for each run
+trial         that process
+files         the files that travel to workers
+arrival       a run that came home takes its place
+"""
