@@ -21,7 +21,7 @@ from testbed.lab import Lab, running
 from testbed.lab.judging import judge
 from testbed.report.junit import junit_report
 from testbed.runs.output_files import require_writable
-from testbed.workloads.groups import extremes
+from testbed.workloads.groups import by_kind, extremes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 FAILED = 1
+_MOST_ROWS = 60
 
 
 @click.command("run")
@@ -140,10 +141,17 @@ def show(run: Run, screen: Screen) -> None:
 
 
 def _rows(run: Run) -> Iterator[Summary]:
-    """Yield the summaries to show: of a group of nodes the least, the median and the greatest values of its members."""
+    """Yield the summaries to show: of a group of nodes the least, the median and the greatest values of its members.
+
+    Of very many workloads, it is the same for each kind.
+    """
     summaries = {summary.workload: summary for summary in run.summaries}
     groups = {summary.workload: summary for summary in run.groups}
     shown = dict.fromkeys(each.group if each.group in groups else each.name for each in run.plan.workloads)
+    if len(shown) > _MOST_ROWS:
+        for kind in by_kind(run.plan.workloads, run.summaries):
+            yield from extremes(kind)
+        return
     for name in shown:
         if name in groups:
             yield from extremes(groups[name])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from testbed import codec
 from testbed.analysis import formatting
 from testbed.metrics import METRICS
-from testbed.workloads.groups import extremes
+from testbed.report.sampling import spread
+from testbed.workloads.groups import by_kind, extremes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +42,8 @@ def facts(run: Run) -> dict[str, Any]:
             seeds[f"seeds of {len(named):,} {what}"] = "derived from the seed and their names; run.json has them"
     grouped = {workload.name: workload.group for workload in plan.workloads if workload.group}
     single = [summary for summary in summaries if summary.workload not in grouped]
+    if len(single) > _NAMED:
+        single = [each for kind in by_kind(plan.workloads, single) for each in extremes(kind)]
     members: dict[str, list[Summary]] = {}
     ended = {summary.workload: summary for summary in summaries}
     for name, group in grouped.items():
@@ -54,7 +57,8 @@ def facts(run: Run) -> dict[str, Any]:
         "metrics": _tables([*single, *together]),
         "missing": [*_missing([*single, *together])],
         "groups": [
-            {"name": name, "metrics": _tables(each), "missing": [*_missing(each)]} for name, each in members.items()
+            {"name": name, "metrics": _tables(each), "missing": [*_missing(each)]}
+            for name, each in ((name, spread(each, _NAMED)) for name, each in members.items())
         ],
         "meanings": [[METRICS[name].label, METRICS[name].description] for name in _names(summaries) if name in METRICS],
     }

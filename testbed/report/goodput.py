@@ -30,7 +30,7 @@ def goodput(stage: Stage) -> Iterator[Figure]:
     groups = [group for group in stage.groups if any(len([*flow.delivered]) > 1 for flow in flows[id(group)])]
     if not groups:
         return
-    lines = [_lines(stage, group, flows[id(group)]) for group in groups]
+    lines = [_lines(stage, group) for group in groups]
     panels = [
         _panel(
             "goodput of each" if any(len(mark.lines) > 1 for mark in alike) else "goodput", alike, small=bool(number)
@@ -44,6 +44,7 @@ def goodput(stage: Stage) -> Iterator[Figure]:
             panels.append(_panel(f"sum of the {len(group.members)} of {group.name}", [total], small=True))
     widths = sorted({flow.delivered.width for group in groups for flow in flows[id(group)]})
     note = f"Payload delivered per {' or '.join(formatting.duration(width) for width in widths)}."
+    note += "".join(group.left_out for group in groups)
     yield stage.figure(f"Goodput of {listed([group.name for group in groups])}", panels, note=note)
 
 
@@ -51,7 +52,8 @@ def _flows(group: Group) -> list[Flow]:
     return [member.flow for member in group.members if member.flow is not None]
 
 
-def _lines(stage: Stage, group: Group, flows: Sequence[Flow]) -> Lines:
+def _lines(stage: Stage, group: Group) -> Lines:
+    flows = [member.flow for member in group.drawn if member.flow is not None]
     lines = [rates(group.fine(flow.delivered), stage.origin_ns) for flow in flows]
     look = "faint" if group.many else ""
     return Lines(name=group.name, style=group.style, lines=lines, steps=True, look=look)

@@ -175,7 +175,7 @@ def tail(stage: Stage) -> Iterator[Figure]:
     curves: list[Lines] = []
     names: list[str] = []
     for group in stage.groups:
-        members = [member for member in group.members if member.messages.latencies.count]
+        members = [member for member in group.drawn if member.messages.latencies.count]
         if members:
             way = "one way" if members[0].messages.one_way else "response"
             lines = [tail_points(member) for member in members]
@@ -183,7 +183,8 @@ def tail(stage: Stage) -> Iterator[Figure]:
             curves.append(Lines(name=name, style=group.style, lines=lines, steps=True, look=look))
             names.append(group.name)
     if curves:
-        yield tail_figure(f"Distribution of the latency of {listed(names)}", curves)
+        note = "".join(group.left_out for group in stage.groups if group.name in names)
+        yield tail_figure(f"Distribution of the latency of {listed(names)}", curves, note=note.strip())
 
 
 _OFF_AXIS = 1e-12

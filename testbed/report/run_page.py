@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from testbed import drawing
 from testbed.analysis import formatting
@@ -11,9 +12,11 @@ from testbed.report import goodput, latency, senders
 from testbed.report.cells import Cells, TableCell, Tile, Verdict
 from testbed.report.facts import facts
 from testbed.report.links import links_over_time
+from testbed.report.marks import STYLES
 from testbed.report.page import render
+from testbed.report.sampling import spread
 from testbed.report.socket_charts import connections
-from testbed.report.stage import Stage, alike
+from testbed.report.stage import Stage, alike, group_name, listed
 from testbed.report.start import start
 from testbed.report.workloads import workload_table
 
@@ -26,7 +29,21 @@ if TYPE_CHECKING:
     from testbed.runs.run import Run
     from testbed.runs.timeline_records import TimelineRecord
 
-_NAMED = 3
+_MOST_STAGES = 24
+_MOST_GROUPS = 30
+"""Groups of similar workloads that have charts, of all stages together."""
+
+_MOST_TWINS = 8
+_MOST_LINES = 200
+"""Of a table; failures come first where there are more."""
+
+
+class _Judged(Protocol):
+    @property
+    def passed(self) -> bool: ...
+
+
+Judged = TypeVar("Judged", bound=_Judged)
 
 
 def run_page(run: Run, recorded: Recorded) -> str:
@@ -140,14 +157,16 @@ def _tiles(run: Run) -> Iterator[Tile]:
 
 
 def _expectations(run: Run) -> list[Cells]:
-    return [
+    outcomes = run.outcomes
+    lines: list[Cells] = [
         [
             outcome.expectation,
             *formatting.outcome_cells(outcome),
             TableCell(text=formatting.outcome_verdict(outcome), good=outcome.passed),
         ]
-        for outcome in run.outcomes
+        for outcome in _failures_first(outcomes)
     ]
+    return _bounded(lines, len(outcomes))
 
 
 def _links(run: Run) -> dict[str, Any]:
@@ -162,9 +181,22 @@ def _links(run: Run) -> dict[str, Any]:
             *(_measured(formatting.link_cell(check, name)) for name in properties),
             TableCell(text=check.verdict, good=check.passed),
         ]
-        for check in run.checks
+        for check in _failures_first(run.checks)
     ]
-    return {"head": head, "lines": lines}
+    return {"head": head, "lines": _bounded(lines, len(run.checks))}
+
+
+def _failures_first(judged: Sequence[Judged]) -> Sequence[Judged]:
+    """Return as many as a table has lines; those that failed come first where there are more."""
+    if len(judged) <= _MOST_LINES:
+        return judged
+    return sorted(judged, key=lambda one: one.passed)[:_MOST_LINES]
+
+
+def _bounded(lines: list[Cells], count: int) -> list[Cells]:
+    """Return lines of a table with one more that says how many are left out, if any are."""
+    left_out = count - len(lines)
+    return [*lines, [f"{left_out:,} more", *[""] * (len(lines[0]) - 1)]] if left_out else lines
 
 
 def _measured(cell: str) -> str | TableCell:
@@ -182,12 +214,22 @@ def _timeline(run: Run) -> list[Cells]:
         if number < len(run.timeline):
             late = formatting.duration(run.timeline[number].late_ns)
         lines.append([formatting.duration(event.at_ns), event.what, str(len(event.changes)), late])
-    return lines
+    return _bounded(lines[:_MOST_LINES], len(lines))
 
 
 def _stages(run: Run, recorded: Recorded, samples: Sequence[Sequence[Samples]]) -> Iterator[dict[str, Any]]:
-    for number, (stage, together) in enumerate(zip(run.plan.stages, samples, strict=True), 1):
-        figures: list[Figure | str] = [*stage_figures(run.plan, together, run.timeline, key=f"stage-{number}")]
+    numbered = spread([*enumerate(zip(run.plan.stages, samples, strict=True), 1)], _MOST_STAGES)
+    most = max(2, _MOST_GROUPS // max(1, len(numbered)))
+    for number, (stage, together) in numbered:
+        key = f"stage-{number}"
+        figures: list[Figure | str] = [*stage_figures(run.plan, together, run.timeline, key=key, most=most)]
+        if (count := len(alike(each.workload for each in together))) > most:
+            figures.insert(
+                0, f"Charts of {most} of {count:,}, evenly, from the least latency or goodput to the greatest."
+            )
+        if len(numbered) < len(run.plan.stages) and number == 1:
+            text = f"Charts of {len(numbered)} of the {len(run.plan.stages):,} steps, evenly chosen"
+            figures.insert(0, f"{text}; testbed samples has the others.")
         figures += [
             f"The samples of {workload.name} can't be shown: {recorded.problems[workload.name]}"
             for workload in stage
@@ -208,18 +250,27 @@ def _stages(run: Run, recorded: Recorded, samples: Sequence[Sequence[Samples]]) 
 
 
 def _stage_title(stage: Sequence[Any]) -> str:
-    groups = alike(stage)
-    names = [group[0].name if len(group) == 1 else f"{group[0].name} … {group[-1].name}" for group in groups]
-    return ", ".join(names)
+    return listed([group_name([workload.name for workload in group]) for group in alike(stage)])
 
 
 def stage_figures(
-    plan: Plan, together: Sequence[Samples], timeline: Sequence[TimelineRecord] = (), *, key: str = ""
+    plan: Plan,
+    together: Sequence[Samples],
+    timeline: Sequence[TimelineRecord] = (),
+    *,
+    key: str = "",
+    most: int = _MOST_GROUPS,
 ) -> Iterator[Figure]:
-    """Yield the figures of the workloads of a stage; those over time share an axis, with the timeline's events."""
+    """Yield the figures of the workloads of a stage; those over time share an axis, with the timeline's events.
+
+    Of more than `most` groups some have figures: those with the least and the greatest latency or goodput among them.
+    """
     stage = Stage.of(plan, together, timeline, key=key)
     if stage is None:
         return
+    if len(stage.groups) > most:
+        chosen = spread(sorted(stage.groups, key=lambda group: group.magnitude), most)
+        stage = replace(stage, groups=tuple(group for group in stage.groups if group in chosen))
     yield from goodput.goodput(stage)
     yield from latency.over_time(stage)
     yield from latency.tail(stage)
@@ -244,9 +295,9 @@ def twin_figures(
                 way = messages.sender, messages.receiver, samples.workload.address
                 key = *way, parameters["rate_bps"], parameters["size_bytes"]
                 alike.setdefault(key, []).append((number, samples))
-    for group in alike.values():
+    for group in spread([*alike.values()], _MOST_TWINS):
         if len({number for number, _ in group}) > 1:
-            yield from latency.twins(plan, [samples for _, samples in group], timeline)
+            yield from latency.twins(plan, [samples for _, samples in spread(group, STYLES)], timeline)
 
 
 def _captures(run: Run) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from testbed.report.axes import Axis
 from testbed.report.charts import EventLine, Figure, Panel, figure
 from testbed.report.display_units import SECONDS
 from testbed.report.marks import Level, Lines, Mark, Ranges
+from testbed.report.sampling import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,9 @@ _LEAST_NS = 1_000_000
 
 _POINTS = 4000
 """The number of points of all lines of a group together."""
+
+_LINES = 50
+"""Of a group with more members, so many have lines of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +63,28 @@ class Group:
         """The name of the workload, or the names of the first and the last: `c01 … c30`."""
         return group_name([member.workload.name for member in self.members])
 
+    @property
+    def drawn(self) -> list[Samples]:
+        """The members with lines of their own: all, or some of very many, evenly chosen."""
+        return spread(self.members, _LINES)
+
+    @property
+    def left_out(self) -> str:
+        """A sentence about the members that have no line of their own; empty if all have."""
+        drawn = len(self.drawn)
+        return f" {drawn} of the {len(self.members):,} of {self.name} are drawn." if drawn < len(self.members) else ""
+
+    @property
+    def magnitude(self) -> float:
+        """The mean latency of the members' messages, ns; of those without messages, what they got, bytes."""
+        bins = [item for member in self.members for item in member.messages.latency]
+        if count := sum(item.count for item in bins):
+            return sum(item.total for item in bins) / count
+        return sum(item.total for member in self.members if member.flow for item in member.flow.delivered)
+
     def fine(self, bins: Bins) -> Bins:
         """Return bins of a member that are coarse enough for one chart with all members."""
-        coarse = Bins(bins.width, limit=max(40, _POINTS // len(self.members)))
+        coarse = Bins(bins.width, limit=max(40, _POINTS // len(self.drawn)))
         coarse.include(bins)
         return coarse if self.many else bins
 
@@ -180,6 +203,11 @@ class Stage:
         return figure(title, self.time, self.clock, panels, note=note, events=self.events, group=self.key)
 
 
+_LISTED = 8
+
+
 def listed(names: Sequence[str]) -> str:
-    """Join names for a sentence: `a, b and c`."""
+    """Join names for a sentence: `a, b and c`; of very many, the first and how many more there are."""
+    if len(names) > _LISTED:
+        names = [*names[: _LISTED - 1], f"{len(names) - _LISTED + 1} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -9,6 +9,7 @@ from testbed.report import configured
 from testbed.report.charts import NAMES, Figure, by_name
 from testbed.report.display_units import display_unit
 from testbed.report.marks import Swatch
+from testbed.report.sampling import spread
 from testbed.report.stage import alike, group_name
 
 if TYPE_CHECKING:
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 _LEAST = 2
+_MOST = 40
 _MOST_ROUND_TRIPS = 8
 _SET_UP, _WAIT = "connection set-up", "until the first byte arrives"
 
 
 def start(plan: Plan, summaries: Sequence[Summary]) -> Iterator[Figure]:
     """Yield the figure if there are at least two workloads to compare; similar ones are shown by their mean."""
-    bars = [*_bars(plan, {summary.workload: summary for summary in summaries})]
+    bars = spread([*_bars(plan, {summary.workload: summary for summary in summaries})], _MOST)
     if len(bars) < _LEAST:
         return
     unit = display_unit("ns", max(first for _, _, first in bars))

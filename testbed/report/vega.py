@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
+import subprocess
+import sys
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed.errors import MachineError
+from testbed.errors import MachineError, UsageError
+from testbed.runs.output_files import make_directory
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -42,6 +48,8 @@ _NAMED = re.compile(r"\b(clip|gradient_)(\d+)\b")
 _NEEDLESS = re.compile(r' (role|aria-\w+|class|stroke-miterlimit|version|xmlns:xlink)="[^"]*"')
 _serial = count()
 
+_BUNDLE = "import sys, vl_convert; sys.stdout.write(vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;'))"
+
 
 def draw(specification: dict[str, Any]) -> str:
     """Return the drawing of a Vega-Lite specification as SVG for a page.
@@ -60,11 +68,32 @@ def draw(specification: dict[str, Any]) -> str:
 def scripts() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script, which draws specifications in a browser.
 
+    It depends on the library's version only, and making it takes a second and 100 MB: it is made in another process,
+    and kept in the user's cache.
+
     Raises:
         MachineError: `no-charts`.
     """
-    bundle: str = _vl_convert().javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return bundle.replace("</script", "<\\/script")
+    name = f"vega-{_vl_convert().__version__}.js"
+    with suppress(OSError, RuntimeError):
+        kept = _cache() / name
+        if kept.stat().st_uid == os.geteuid():
+            return kept.read_text("utf-8")
+    bundle = subprocess.run([sys.executable, "-c", _BUNDLE], capture_output=True, text=True, check=False)
+    if bundle.returncode != 0:
+        raise MachineError("no-charts", f"the script of the charts could not be made: {bundle.stderr.strip()[-500:]}")
+    script = bundle.stdout.replace("</script", "<\\/script")
+    with suppress(OSError, RuntimeError, UsageError):  # it is made again next time
+        make_directory(_cache())
+        new = _cache() / f"{name}.{os.getpid()}"  # others may make it at the same time
+        new.write_text(script, "utf-8")
+        new.replace(_cache() / name)
+    return script
+
+
+def _cache() -> Path:
+    """Return the directory for what can be made again; RuntimeError where the user has no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "testbed"
 
 
 def _vl_convert() -> ModuleType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from statistics import fmean, median
 from typing import TYPE_CHECKING
@@ -47,6 +48,19 @@ def group_summaries(workloads: Iterable[Workload], summaries: Iterable[Summary])
         for group, names in groups.items()
         if all(name in ended for name in names)
     )
+
+
+def by_kind(workloads: Sequence[Workload], summaries: Iterable[Summary]) -> tuple[Summary, ...]:
+    """Return a summary for all workloads of each kind that ended, as if they were a group; named `1000 udp-stream`."""
+    kept = [*summaries]
+    ended = {summary.workload: summary.kind for summary in kept}
+    counts = Counter(ended.values())
+    as_groups = [
+        replace(workload, group=f"{counts[workload.kind]:,} {workload.kind}")
+        for workload in workloads
+        if workload.name in ended
+    ]
+    return group_summaries(as_groups, kept)
 
 
 def extremes(summary: Summary) -> Iterator[Summary]:

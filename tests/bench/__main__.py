@@ -1,11 +1,11 @@
-"""`python -m tests.bench [bringup] [links] [tree] [engine] [stream]`: the benchmarks named, or all of them."""
+"""`python -m tests.bench [NAME ...]`: the benchmarks of these names, or all of them."""
 
 import argparse
 import importlib
 import os
 import sys
 
-NAMES = ("bringup", "containers", "links", "tree", "filters", "engine", "stream", "throughput")
+NAMES = ("bringup", "containers", "links", "tree", "filters", "engine", "stream", "throughput", "records")
 
 
 def main() -> None:

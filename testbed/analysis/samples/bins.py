@@ -56,20 +56,19 @@ class Bins:
         self.extend((position,), (value,))
 
     def extend(self, positions: Sequence[int], values: Sequence[float]) -> None:
-        """Add values, each at its position; this is fast if positions ascend."""
+        """Add values, each at its position; this is fastest if positions ascend, and fast if most of them do."""
         if not positions:
             return
         if self._origin is None:
             self._origin = positions[0]
+        if not all(map(le, positions, islice(positions, 1, None))):
+            pairs = sorted(zip(positions, values, strict=True))  # linear where few are out of order
+            positions, values = [position for position, _ in pairs], [value for _, value in pairs]
         end, count = 0, len(positions)
-        ascending = all(map(le, positions, islice(positions, 1, None)))
         while end < count:
             start = end
             key = (positions[start] - self._origin) // self.width
-            if ascending:
-                end = bisect_left(positions, self._origin + (key + 1) * self.width, start)
-            else:
-                end += 1
+            end = bisect_left(positions, self._origin + (key + 1) * self.width, start)
             part = values[start:end]
             self._merge(key, [end - start, sum(part), min(part), max(part)])
 
@@ -149,19 +148,32 @@ class Distribution:
         self.extend((value,))
 
     def extend(self, values: Sequence[int]) -> None:
-        """Add values; this is fast if they are of about the same magnitude."""
+        """Add values; this is fastest if they are of about the same magnitude."""
         counts = self._counts
-        low, high = min(values, default=0), max(values, default=0)
-        shift = max(0, high.bit_length() - self._DIGITS)
-        if low >= 0 and shift == max(0, low.bit_length() - self._DIGITS):
-            for key, count in Counter([value >> shift for value in values]).items():
+        for shift, part in self._by_magnitude(values):
+            for key, count in Counter([value >> shift for value in part]).items():
                 counts[key << shift] = counts.get(key << shift, 0) + count
-        else:
-            for value in values:
-                shift = max(0, value.bit_length() - self._DIGITS)
-                key = value >> shift << shift
-                counts[key] = counts.get(key, 0) + 1
         self.count += len(values)
+
+    def _by_magnitude(self, values: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
+        """Yield values in parts of one magnitude, with the number of bits that are not kept of them."""
+        low, high = min(values, default=0), max(values, default=0)
+        shift = self._shift(high)
+        if low >= 0 and shift == self._shift(low):
+            yield shift, values
+            return
+        ordered = sorted(values)
+        end = bisect_left(ordered, 0)
+        for value in ordered[:end]:  # clocks that differ; few
+            yield self._shift(value), (value,)
+        while end < len(ordered):
+            start = end
+            shift = self._shift(ordered[start])
+            end = bisect_left(ordered, 1 << shift + self._DIGITS, start)
+            yield shift, ordered[start:end]
+
+    def _shift(self, value: int) -> int:
+        return max(0, value.bit_length() - self._DIGITS)
 
     def greater(self) -> list[tuple[int, int]]:
         """Return the values in ascending order, each with the number of greater values."""

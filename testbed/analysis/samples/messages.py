@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.analysis.samples.bins import Bins, Distribution
+from testbed.analysis.samples.bins import LIMIT, Bins, Distribution
 from testbed.records import Ledger, Sent
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Flow:
         first_ns, last_ns: about when the first and the last bytes arrived.
     """
 
-    def __init__(self) -> None:
-        self.delivered = Bins(GOODPUT_NS)
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.delivered = Bins(GOODPUT_NS, limit)
         self.first_ns = self.last_ns = 0
 
     def add(self, at_ns: int, size: int) -> None:
@@ -55,17 +55,18 @@ class Messages:
         lost, reordered, duplicated: such messages over the sequence number.
     """
 
-    def __init__(self, timeout_ns: int | None = None) -> None:
+    def __init__(self, timeout_ns: int | None = None, limit: int = LIMIT) -> None:
         """Create an empty record.
 
         Args:
             timeout_ns: how late an answer may be before it counts as lost; None if it never does.
+            limit: on the number of bins.
         """
         self.sender: str | None = None
         self.receiver: str | None = None
-        self.latency, self.lost_at = Bins(FINEST_NS), Bins(FINEST_NS)
+        self.latency, self.lost_at = Bins(FINEST_NS, limit), Bins(FINEST_NS, limit)
         self.latencies = Distribution()
-        self.lost, self.reordered, self.duplicated = (Bins(1) for _ in range(3))
+        self.lost, self.reordered, self.duplicated = (Bins(1, limit) for _ in range(3))
         self._ledger = Ledger(timeout_ns)
 
     def __len__(self) -> int:
@@ -108,6 +109,7 @@ class Messages:
                 ones = [1] * len(numbers)
                 self.lost.extend(numbers, ones)
                 self.lost_at.extend(self._ledger.sent_ns.rows(numbers.start, numbers.stop), ones)
+        self._ledger.forget_times()  # a file each: a run may have more workloads than a process may open files
 
     def loss(self, parts: int) -> list[tuple[int, int, float]]:
         """Return the loss in at most `parts` equal parts of the sequence; the last part may be shorter.

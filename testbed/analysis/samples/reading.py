@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed import records
+from testbed.analysis.samples.bins import LIMIT
 from testbed.analysis.samples.messages import Flow, Messages
 from testbed.analysis.samples.series import Series
 from testbed.metrics import METRICS
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 TCP_INFO = "tcp-info"
 SAMPLE = "sample"
 
+_MOST_BINS, _LEAST_BINS = 30_000, 40
+"""Of each quantity: of all workloads of a run together, which share a page and the memory, and of one of them."""
+
 
 class Samples:
     """The samples recorded of a workload.
@@ -48,15 +52,16 @@ class Samples:
         begun_ns, ended_ns: the earliest and the latest time; None if there are no times.
     """
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, limit: int = LIMIT) -> None:
         self.workload = workload
+        self._limit = limit
         answers_may_be_late = workload.kind in METRICS["late"].kinds
-        self.messages = Messages(_number(workload, "timeout_ns") if answers_may_be_late else None)
+        self.messages = Messages(_number(workload, "timeout_ns") if answers_may_be_late else None, limit)
         self.series: dict[tuple[str, str], Series] = {}
         self.begun_ns: int | None = None
         self.ended_ns: int | None = None
         self._size = _number(workload, "size_bytes") or 0
-        self._stream, self._arrivals = Flow(), Flow()
+        self._stream, self._arrivals = Flow(limit), Flow(limit)
 
     @property
     def flow(self) -> Flow | None:
@@ -99,7 +104,7 @@ class Samples:
                 self._series(event.event, event.node).add_sample(at_ns, data)
 
     def _series(self, event: str, node: str) -> Series:
-        return self.series.setdefault((event, node), Series(event, node))
+        return self.series.setdefault((event, node), Series(event, node, self._limit))
 
     def _bytes(self, start_ns: int, bucket_ns: int, sizes: Sequence[int]) -> None:
         self._spanned([start_ns, start_ns + bucket_ns * len(sizes)])
@@ -118,14 +123,14 @@ def _number(workload: Workload, name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def read(path: Path, workload: Workload) -> Samples:
-    """Read the samples of a workload from its file.
+def read(path: Path, workload: Workload, limit: int = LIMIT) -> Samples:
+    """Read the samples of a workload from its file, into so many bins at most.
 
     Raises:
         OSError: the file can't be read.
         RecordError, ValueError: the file is incomplete or damaged.
     """
-    samples = Samples(workload)
+    samples = Samples(workload, limit)
     for event in records.read(path):
         samples.add(event)
     samples.messages.finish()
@@ -148,9 +153,10 @@ class Recorded:
 def read_all(run: Run) -> Recorded:
     """Read the samples of a run's workloads; unreadable files are recorded as problems."""
     samples, problems = {}, {}
+    limit = min(LIMIT, max(_LEAST_BINS, _MOST_BINS // max(1, len(run.plan.workloads))))
     for workload in run.plan.workloads:
         try:
-            samples[workload.name] = read(run.path / "samples" / f"{workload.name}.jsonl", workload)
+            samples[workload.name] = read(run.path / "samples" / f"{workload.name}.jsonl", workload, limit)
         except FileNotFoundError:
             continue
         except (OSError, RecordError, ValueError) as error:

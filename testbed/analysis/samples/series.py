@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from testbed.analysis.samples.bins import Bins
+from testbed.analysis.samples.bins import LIMIT, Bins
 from testbed.analysis.samples.messages import FINEST_NS
 from testbed.analysis.samples.quantities import Quantity, quantity
 
@@ -27,10 +27,11 @@ class Series:
         retransmits: the number of new retransmissions over time, not per second.
     """
 
-    def __init__(self, event: str, node: str) -> None:
+    def __init__(self, event: str, node: str, limit: int = LIMIT) -> None:
         self.event, self.node = event, node
+        self._limit = limit
         self.columns: dict[str, Bins] = {}
-        self.retransmits = Bins(FINEST_NS)
+        self.retransmits = Bins(FINEST_NS, limit)
         self._before: dict[str, tuple[int, float]] = {}
 
     def add(self, table: Table) -> None:
@@ -54,7 +55,7 @@ class Series:
 
     def _extend(self, name: str, at: Sequence[int], values: Sequence[float]) -> None:
         what = self.quantity(name)
-        bins = self.columns.setdefault(name, Bins(FINEST_NS))
+        bins = self.columns.setdefault(name, Bins(FINEST_NS, self._limit))
         if what.total:
             for at_ns, growth, per_ns in self._growth(name, at, values):
                 if name == "retransmits" and growth:

@@ -29,6 +29,38 @@ def test_scripts_end_where_they_should():
     assert "</script" not in scripts()
 
 
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    scripts.cache_clear()
+    yield tmp_path / "cache" / "testbed"
+    scripts.cache_clear()
+
+
+def test_scripts_are_made_once_and_kept(cache):
+    made = scripts()
+    (kept,) = cache.iterdir()
+    assert kept.read_text() == made
+    kept.write_text("of the cache")
+    scripts.cache_clear()
+    assert scripts() == "of the cache"
+
+
+def test_scripts_of_somebody_else_are_not_used(cache, monkeypatch):
+    made = scripts()
+    (kept,) = cache.iterdir()
+    kept.write_text("of somebody else")
+    scripts.cache_clear()
+    monkeypatch.setattr("os.geteuid", lambda: kept.stat().st_uid + 1)
+    assert scripts() == made
+
+
+def test_without_a_place_to_keep_them_scripts_are_made_all_the_same(cache):
+    cache.parent.mkdir()
+    cache.write_text("a file")
+    assert "vegaEmbed" in scripts()
+
+
 def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(MachineError, match="vl-convert-python") as failed:

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 
 from testbed.analysis.samples.bins import Bins, Distribution
@@ -44,3 +46,29 @@ def test_distribution_is_exact_to_one_in_a_thousand(value):
     ((found, greater),) = distribution.greater()
     assert greater == 0
     assert found <= value <= found * (1 + 1 / 1000)
+
+
+def test_values_out_of_order_are_in_the_same_bins_as_in_order():
+    chance = random.Random(1)
+    values = [(position, chance.randrange(1000)) for position in range(5000)]
+    shuffled = values[:1] + chance.sample(values[1:], len(values) - 1)
+    few_swapped = [*values]
+    few_swapped[2000], few_swapped[3000] = few_swapped[3000], few_swapped[2000]
+    found = []
+    for order in (values, shuffled, few_swapped):
+        bins = Bins(7, limit=100)
+        for start in range(0, len(order), 1000):
+            bins.extend(*zip(*order[start : start + 1000], strict=True))
+        found.append([*bins])
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_distribution_of_many_magnitudes_is_that_of_its_values_one_by_one():
+    chance = random.Random(2)
+    values = [chance.randrange(-5, 1 << chance.randrange(1, 60)) for _ in range(3000)]
+    together, single = Distribution(), Distribution()
+    together.extend(values)
+    for value in values:
+        single.add(value)
+    assert together.greater() == single.greater()
+    assert together.count == 3000
