@@ -60,7 +60,7 @@ compose: {{file: ./{compose}}}
 """
 
 _TEST = """\
-\"\"\"A test on the network of {file}: pip install testbed-lab pytest, then pytest {test}.\"\"\"
+\"\"\"A test on the network of {file}; run it by pytest {test}.\"\"\"
 
 import pytest
 

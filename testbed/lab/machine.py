@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from testbed import codec, runtime
 from testbed.agent.messages import EngineReport
 from testbed.errors import MachineError
 from testbed.lab import bringup
+from testbed.linux import clock, mounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +60,50 @@ def examine() -> list[MachineFinding]:
             )
         )
         if name == "docker" and availability.usable:
-            findings.append(_image())
-    return [*findings, *_engines(), _buffer(), _tools(), _leftovers()]
+            findings += [_image(), _server_images()]
+    return [*findings, *_engines(), _kernel(), _buffer(), _tools(), _compiler(), _live_view(), _leftovers()]
+
+
+def _kernel() -> MachineFinding:
+    fine = mounts.can_make_read_only()
+    return MachineFinding(
+        what="kernel",
+        fine=fine,
+        found=f"Linux {platform.release()}{'' if fine else ': too old for nodes of runtime netns'}",
+        hint="runtime netns needs Linux 5.12 or newer; containers (--runtime docker) need 5.3",
+    )
+
+
+def _compiler() -> MachineFinding:
+    """Whether this machine can make the library by which the programs of a node see a wrong clock."""
+    try:
+        clock.library()
+    except MachineError as error:
+        hint = f"{error.hint}; nothing else needs it"
+        return MachineFinding(what="C compiler", fine=False, found=error.message, hint=hint)
+    return MachineFinding(what="C compiler", fine=True, found="makes the library for clock: in a timeline")
+
+
+def _live_view() -> MachineFinding:
+    fine = find_spec("textual") is not None
+    return MachineFinding(
+        what="live view",
+        fine=fine,
+        found="testbed watch has Textual" if fine else "Textual is not installed: testbed watch has only --web",
+        hint="pip install 'textual>=1.0'",
+    )
+
+
+def _server_images() -> MachineFinding:
+    from testbed.runtime.docker import own_images  # noqa: PLC0415  # as in _image
+
+    missing = own_images.missing_servers()
+    return MachineFinding(
+        what="images of servers",
+        fine=not missing,
+        found=f"missing: {', '.join(missing)}" if missing else "all are present",
+        hint=f"testbed images {' '.join(missing)}; few topologies need them",
+    )
 
 
 def _image() -> MachineFinding:

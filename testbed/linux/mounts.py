@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,12 @@ def make_read_only(path: str = "", tree: int = _AT_FDCWD) -> None:
     attributes = _Attributes(attr_set=_MOUNT_ATTR_RDONLY)
     how = _AT_RECURSIVE | _AT_EMPTY_PATH * (not path), ctypes.byref(attributes), ctypes.sizeof(attributes)
     _checked(_libc.syscall(_MOUNT_SETATTR, tree, os.fsencode(path), *how), f"mount_setattr of {path or 'a copy'}")
+
+
+def can_make_read_only() -> bool:
+    """Whether this kernel has mount_setattr(2), as Linux has since 5.12; asked with arguments that it refuses."""
+    refused = _libc.syscall(_MOUNT_SETATTR, -1, b"", 0, None, 0)
+    return not (refused < 0 and ctypes.get_errno() == errno.ENOSYS)
 
 
 def present(mountinfo: Path) -> Iterator[tuple[str, str]]:

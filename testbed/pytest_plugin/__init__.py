@@ -11,7 +11,7 @@ imported before a test asks for a lab.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -87,6 +87,12 @@ def lacking(config: pytest.Config, capabilities: set[str], reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> None:
+    """Give tests with an `impair` marker the fixture that carries it out; others don't pay for it."""
+    impairing.use_fixture(collector, obj)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Repeat a test for each combination of the values of its `impair` markers."""
     impairing.parametrize(metafunc)
@@ -105,7 +111,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[LabInTest]:
     yield from provision.provided(request, WantedLab.read(marker.args[0], request.path.parent, options), scope)
 
 
-@pytest.fixture(name=impairing.FIXTURE, autouse=True)
+@pytest.fixture(name=impairing.FIXTURE)
 def _impaired(request: pytest.FixtureRequest) -> None:
     """Change links as the test's `impair` markers say."""
     impairing.impair(request)
@@ -115,8 +121,8 @@ def _impaired(request: pytest.FixtureRequest) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the test's labs have seen to the report of a failed test, and figures to its properties."""
     report = yield
-    if report.when == "call":
-        for lab in labs_of(item):
+    if report.when == "call" or (report.when == "setup" and report.failed):
+        for lab in labs_of(item) if report.when == "call" else _labs_in_setup(item):
             item.user_properties += lab.properties()
             report.user_properties = item.user_properties
             if report.failed:
@@ -134,7 +140,34 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 def labs_of(item: pytest.Item) -> list[LabInTest]:
     """Return the labs among the values of a test's fixtures."""
     values = getattr(item, "funcargs", {}).values()
-    return [value for value in values if type(value).__module__ == "testbed.pytest_plugin.lab_in_test"]
+    return [value for value in values if _is_lab(value)]
+
+
+def _labs_in_setup(item: pytest.Item) -> list[LabInTest]:
+    """Return the labs that are up for a test, one of whose other fixtures failed."""
+    info = getattr(item, "_fixtureinfo", None)  # a test of another plugin's may have none
+    definitions = [each for several in info.name2fixturedefs.values() for each in several] if info else []
+    values = [each.cached_result[0] for each in definitions if each.cached_result]
+    return [value for value in values if _is_lab(value)]
+
+
+def _is_lab(value: object) -> bool:
+    """Whether a value is a lab, without importing what labs are made of."""
+    return type(value).__module__ == "testbed.pytest_plugin.lab_in_test"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the labs that are left up to the main process, if this is a worker of pytest-xdist."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_KEPT_BY_WORKER] = session.config.stash.get(KEPT, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401  # of pytest-xdist, which need not be there
+    """Take over the labs that a worker of pytest-xdist leaves up."""
+    kept = getattr(node, "workeroutput", {}).get(_KEPT_BY_WORKER, ())
+    node.config.stash.setdefault(KEPT, []).extend((name, first) for name, first in kept)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -144,6 +177,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for name, node in kept:
             terminalreporter.write_line(f"testbed shell {name} {node}     testbed down {name}")
 
+
+_KEPT_BY_WORKER = "testbed_kept"
 
 KEPT = pytest.StashKey[list[tuple[str, str]]]()
 """The name of each lab that was left up, and one of its nodes."""

@@ -6,15 +6,21 @@
 from __future__ import annotations
 
 from itertools import product
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     from testbed.pytest_plugin.lab_in_test import LabInTest
 
 FIXTURE = "_testbed_impaired"
 """The fixture that carries out the changes of a test."""
+
+_OF_ALL = pytest.StashKey[bool]()
+"""Of a class, a module or a package: whether it has the marker."""
 
 _ENDS = 2
 
@@ -33,15 +39,26 @@ class LinkChange(NamedTuple):
         return f"{self.source}-{self.destination}-{keys}"
 
 
+def use_fixture(collector: pytest.Collector, obj: object) -> None:
+    """Let a test function use the fixture if it, its class, its module or its package has the marker."""
+    function = getattr(obj, "__func__", obj)  # of a bound method
+    if not isinstance(function, FunctionType):
+        return
+    if (of_all := collector.stash.get(_OF_ALL, None)) is None:
+        of_all = collector.stash[_OF_ALL] = collector.get_closest_marker("impair") is not None
+    if of_all or any(mark.name == "impair" for mark in getattr(function, "pytestmark", ())):
+        pytest.mark.usefixtures(FIXTURE)(function)
+
+
 def parametrize(metafunc: pytest.Metafunc) -> None:
     """Repeat a test for each combination of the values of its markers.
 
     Raises:
         pytest.UsageError: a marker has not two nodes, or no keys.
     """
-    markers = [*metafunc.definition.iter_markers("impair")]
-    if not markers:
+    if FIXTURE not in metafunc.fixturenames:
         return
+    markers = [*metafunc.definition.iter_markers("impair")]
     combinations = [*product(*map(_changes, markers))]
     metafunc.parametrize(FIXTURE, combinations, ids=lambda changes: "-".join(map(str, changes)), indirect=True)
 
@@ -64,4 +81,7 @@ def impair(request: pytest.FixtureRequest) -> None:
         lab: LabInTest = request.getfixturevalue(change.lab)
         if change.lab not in asked_for:  # then it is not among the test's labs, whose links are given back
             request.addfinalizer(lab.after_test)
-        lab.link(change.source, change.destination).update(**change.keys)
+        try:
+            lab.link(change.source, change.destination).update(**change.keys)
+        except TestbedError as error:
+            pytest.fail(f"{change}: {error}", pytrace=False)

@@ -40,6 +40,7 @@ class LabInTest(Lab):
     _directory: Path
     _capturing: capturing.Capturing | None = None
     _packets = 0
+    _summaries: tuple[Summary, ...] = ()
     _shared = False
     _keep = False
 
@@ -55,7 +56,6 @@ class LabInTest(Lab):
             packets: how many of a node's last packets a failed test shows; 0 captures none.
         """
         self._packets = packets
-        self._summaries: list[Summary] = []
         self._capture()
 
     def _capture(self) -> None:
@@ -76,13 +76,13 @@ class LabInTest(Lab):
     def run_workload(self, name: str) -> Summary:
         """See `Lab.run_workload`; its metrics become properties of the test."""
         summary = super().run_workload(name)
-        self._summaries.append(summary)
+        self._summaries += (summary,)
         return summary
 
     def run(self, *args: Any, **options: Any) -> Run:  # noqa: ANN401  # see Lab.run
         """See `Lab.run`; its metrics become properties of the test."""
         run = super().run(*args, **options)
-        self._summaries += run.summaries
+        self._summaries += tuple(run.summaries)
         return run
 
     def properties(self) -> list[tuple[str, object]]:
@@ -93,7 +93,7 @@ class LabInTest(Lab):
             for name, value in summary.values.items()
             if value is not None
         ]
-        self._summaries = []
+        self._summaries = ()
         return [("testbed.lab", f"{self.plan.topology} on {self.runtime}, seed {self.plan.seed}"), *values]
 
     def failed(self, item: pytest.Item) -> list[tuple[str, str]]:

@@ -224,7 +224,7 @@ class Run:
 
         Args:
             workload: its name.
-            library: `pandas` or `polars`, which has to be installed: `pip install testbed-lab[pandas]`.
+            library: `pandas` or `polars`, which has to be installed.
 
         Raises:
             UsageError: as `samples`; `bad-argument`: another library.
@@ -235,8 +235,7 @@ class Run:
         try:
             frames = import_module(library)
         except ImportError:
-            hint = f"pip install testbed-lab[{library}]"
-            raise MachineError("not-installed", f"{library} is not installed", hint) from None
+            raise MachineError("not-installed", f"{library} is not installed", f"pip install {library}") from None
         if library == "polars":
             return frames.DataFrame(rows, infer_schema_length=None)
         return frames.DataFrame(rows, dtype=object).convert_dtypes()  # integers stay integers where rows lack some

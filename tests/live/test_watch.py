@@ -250,7 +250,7 @@ def test_without_the_extra_the_hint_says_how_to_get_it(lab, tmp_path):
     (tmp_path / "textual.py").write_text("raise ModuleNotFoundError('no textual', name='textual')\n")
     done = run("watch", lab.name, lab=lab.name, env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 3
-    assert "pip install 'testbed-lab[watch]'" in done.stderr
+    assert "pip install 'textual>=1.0'" in done.stderr
 
 
 def test_views_end_with_the_lab(lab_name):

@@ -229,6 +229,83 @@ def test_what_a_failed_test_shows_and_keeps(session, pytester):
 
 
 @pytest.mark.netns
+@pytest.mark.parametrize("arguments", [[], ["-n1"]], ids=["one-process", "worker"])
+def test_a_lab_is_shown_and_kept_if_another_fixture_fails_by_workers_of_xdist_too(session, pytester, arguments):
+    text = """
+        import pytest
+
+        @pytest.fixture
+        def broken(lab):
+            raise OSError("no such thing")
+
+        @pytest.mark.topology("pair.yml", runtime="netns", engine="userspace")
+        def test_never_runs(broken):
+            raise AssertionError
+        """
+    result = session(text, "--testbed-keep", *arguments)
+    result.assert_outcomes(errors=1)
+    (name,) = labs(pytester)
+    result.stdout.fnmatch_lines(["*Links of the lab*", "client -> server *delay 30 ms*", "*labs that are left up*"])
+    result.stdout.fnmatch_lines([f"testbed shell {name} client*testbed down {name}"])
+    Lab.attach(name).down()
+    assert remains(name) == []
+
+
+@pytest.mark.netns
+def test_a_change_that_a_link_refuses_fails_the_test_with_the_reason(session):
+    text = """
+        import pytest
+
+        @pytest.mark.topology("pair.yml", runtime="netns", engine="userspace")
+        @pytest.mark.impair("client", "server", jitter=["1ms", "40ms"])
+        def test_jitter(lab):
+            assert "jitter 1 ms" in lab.link("client", "server").impairments.describe()
+        """
+    result = session(text)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["client-server-jitter=40ms: jitter-exceeds-delay: *", "*hint: a packet cannot arrive*"]
+    )
+    result.stdout.no_fnmatch_line("*impairing.py*")
+
+
+@pytest.mark.netns
+def test_asyncio_and_labs_of_other_fixtures(session):
+    text = """
+        import asyncio
+        import pytest
+        import testbed
+
+        async def ping(lab, source, destination):
+            done = await asyncio.to_thread(lab[source].run, f"ping -c1 -W0.5 {destination}")
+            return done.status
+
+        async def both(lab):
+            assert await asyncio.gather(ping(lab, "client", "server"), ping(lab, "server", "client")) == [0, 0]
+            await asyncio.to_thread(lab.link("client", "server").update, loss="100%")
+            assert await asyncio.gather(ping(lab, "client", "server"), ping(lab, "server", "client")) == [1, 1]
+
+        @pytest.mark.topology("pair.yml", runtime="netns", engine="userspace", scope="session")
+        class TestClass:
+            def test_asyncio(self, lab):
+                asyncio.run(both(lab))
+
+            def test_pause(self, lab):
+                lab.node("server").pause()
+                assert lab["client"].run("ping -c1 -W1 server").status == 0  # the kernel answers
+                assert lab.attach(lab.name).name == lab.name
+
+            @pytest.mark.impair("client", "server", loss="100%")
+            def test_impaired(self, lab):
+                assert lab["client"].run("ping -c1 -W0.2 server").status == 1
+
+            def test_healed(self, lab):
+                assert lab["client"].run("ping -c1 -W1 server").status == 0
+        """
+    session(text).assert_outcomes(passed=4)
+
+
+@pytest.mark.netns
 def test_workloads_become_properties(session, pytester):
     pytester.makefile(
         ".yml",

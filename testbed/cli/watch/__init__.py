@@ -19,7 +19,7 @@ def watch_command(name: str, *, web: bool) -> None:
     """Watch LAB live: its nodes, its links with their rates, drops and queues, and what happens to it.
 
     The bottom of the screen shows the keys, which do the same as testbed impair and testbed fault; partitions made with
-    a key end with the view. The view needs an extra: pip install 'testbed-lab[watch]'. The page of --web works without
+    a key end with the view. The view needs Textual: pip install 'textual>=1.0'. The page of --web works without
     it; it shows the same, and changes nothing.
     """
     if web:
@@ -37,7 +37,7 @@ def watch_command(name: str, *, web: bool) -> None:
         raise MachineError(
             "no-textual",
             "testbed watch needs Textual, which is not installed",
-            "pip install 'testbed-lab[watch]', or testbed watch LAB --web for a browser",
+            "pip install 'textual>=1.0', or testbed watch LAB --web for a browser",
         ) from None
     if not sys.stdin.isatty():
         raise UsageError("no-terminal", "testbed watch needs a terminal", f"testbed events {name}, or --web")

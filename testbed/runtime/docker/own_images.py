@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import testbed
 from testbed import __version__
 from testbed.errors import MachineError
+from testbed.runtime.docker import builds
 from testbed.runtime.docker.engine import DockerEngine
 
 if TYPE_CHECKING:
@@ -56,16 +57,25 @@ def build(names: Sequence[str] = (), *, to_stderr: bool = False) -> list[OwnImag
     Raises:
         MachineError: `images-not-built`; the script has printed the reason and what to do.
     """
-    directory = source_directory() / "images"
-    script = directory / "build"
+    script = source_directory() / "images" / "build"
     environment = os.environ | {"PYTHON": sys.executable}
     # Files of a wheel are not executable.
     output = sys.stderr if to_stderr else None
     if subprocess.run(["bash", script, *names], env=environment, check=False, stdout=output).returncode != 0:
         raise MachineError("images-not-built", "the images could not be built", "the reason is printed above")
-    servers = sorted(recipe.parent.name for recipe in directory.glob("*/Dockerfile"))
     api = DockerEngine().api
-    return [_described(api, name) for name in names or ("testbed", "controller", *servers)]
+    return [_described(api, name) for name in names or ("testbed", "controller", *servers())]
+
+
+def servers() -> list[str]:
+    """Return the names by which `build` knows the servers that topologies use."""
+    return sorted(recipe.parent.name for recipe in (_PACKAGE / "images").glob("*/Dockerfile"))
+
+
+def missing_servers() -> list[str]:
+    """Return those of `servers` whose image the Docker Engine lacks."""
+    engine = DockerEngine()
+    return [name for name in servers() if not builds.is_present(engine, f"testbed-{name}:latest")]
 
 
 def _described(api: APIClient, name: str) -> OwnImage:
