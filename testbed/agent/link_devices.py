@@ -88,7 +88,9 @@ class LinkDevices:
         return made
 
     def make_pairs(self, wanted: Mapping[str, int]) -> list[Pair]:
-        """Make veth pairs: a device without offloads on the switch side, its far end in a namespace of the agent's.
+        """Make veth pairs: a device on the switch side, and its far end in a namespace of the agent's.
+
+        Of the offloads only those are on with which a packet socket at the far end tells which packets a frame is.
 
         The far end goes when the agent does, and the near one with it: what would have crossed is dropped from then on.
 
@@ -109,7 +111,7 @@ class LinkDevices:
             self._route.send(messages)
             sides = []
             for network, side in ((far_network, far_names), (self._switch, near_names)):
-                offloads.switch_off(network, side, offloads.ALL)
+                offloads.switch_off(network, side, offloads.untellable())
                 with namespaces.inside(network), RouteSocket() as route:
                     sides.append([switch.named(route, name) for name in side])
                     requests.switch_on(route, sides[-1])

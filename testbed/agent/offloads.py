@@ -1,10 +1,12 @@
-"""Segmentation offloads of a device: off wherever a link is impaired, so that one packet is one packet."""
+"""Offloads of a device: off wherever an engine would take several packets for one."""
 
 from __future__ import annotations
 
 import ctypes
 import fcntl
 import functools
+import os
+import re
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -20,8 +22,12 @@ SEGMENTATION = ("tx-generic-segmentation", "tx-tcp-segmentation", "tx-tcp6-segme
                 "tx-sctp-segmentation")  # fmt: skip
 """Features (net/ethtool/common.c) that let one skb carry several packets."""
 
-ALL = (*SEGMENTATION, "tx-checksum-ip-generic", "tx-checksum-sctp", "tx-scatter-gather", "tx-scatter-gather-fraglist")
-"""Features without which the kernel hands over single, complete frames with their checksums filled in."""
+_TELLABLE = ("tx-generic-segmentation", "tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-ecn-segmentation")
+_TELLABLE_LATER = "tx-udp-segmentation"
+_LATER = (6, 2)
+"""The version of Linux since which a packet socket says that a frame is several datagrams (linux/virtio_net.h)."""
+
+_OTHER_UNTELLABLE = ("tx-gso-list", "tx-gso-partial", "tx-checksum-sctp")
 
 # include/uapi/linux/ethtool.h and sockios.h
 _SIOCETHTOOL = 0x8946
@@ -76,6 +82,20 @@ def wanted(network: int, interface: str) -> tuple[str, ...]:
     """
     with namespaces.inside(network), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         return tuple(name for name in _features(control, interface, _REQUESTED) if name in SEGMENTATION)
+
+
+def untellable() -> tuple[str, ...]:
+    """Return the features of this kernel without which a packet socket can tell which packets a frame consists of.
+
+    With them off, the kernel cuts such frames (those in tunnels, SCTP) before they get to the device.
+    """
+    version = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
+    tellable = (*_TELLABLE, _TELLABLE_LATER) if version >= _LATER else _TELLABLE
+    return tuple(
+        name
+        for name in _feature_names()
+        if name in _OTHER_UNTELLABLE or (name.startswith("tx-") and name.endswith("-segmentation") and name not in tellable)
+    )
 
 
 def _settings(features: tuple[str, ...], *, on: bool) -> bytes:

@@ -49,7 +49,10 @@ class Devices(Protocol):
         ...
 
     def make_pairs(self, wanted: Mapping[str, int], /) -> Sequence[Pair]:
-        """Make veth pairs without offloads; `wanted` is the MTU of each, by its link's name."""
+        """Make veth pairs, from which a packet socket reads frames that it can take apart, of single packets or several.
+
+        `wanted` is the MTU of each, by its link's name.
+        """
         ...
 
     def delete(self, indexes: Iterable[int], /) -> None:

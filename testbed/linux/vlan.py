@@ -25,6 +25,11 @@ def tags_end(frame: bytes) -> int:
     return at
 
 
+def is_tagged(status: int) -> bool:
+    """Return whether the kernel has removed a tag from a frame, from its auxiliary data; see `with_tag`."""
+    return bool(status & _TP_STATUS_VLAN_VALID)
+
+
 def with_tag(frame: bytes, status: int, tci: int, tpid: int) -> bytes:
     """Return the frame as it was on the wire, from a packet socket's auxiliary data (packet(7), PACKET_AUXDATA).
 
@@ -37,7 +42,7 @@ def with_tag(frame: bytes, status: int, tci: int, tpid: int) -> bytes:
         tci: the field `tp_vlan_tci`.
         tpid: the field `tp_vlan_tpid`.
     """
-    if not status & _TP_STATUS_VLAN_VALID:
+    if not is_tagged(status):
         return frame
     tag = _TAG.pack(tpid if status & _TP_STATUS_VLAN_TPID_VALID else _ETH_P_8021Q, tci)
     return frame[:TYPE_AT] + tag + frame[TYPE_AT:]

@@ -16,6 +16,7 @@ from typing import Self
 
 import pytest
 
+from testbed.agent import offloads
 from testbed.engines.counters import Counters
 from testbed.engines.userspace.sockets import open_input, open_output
 from testbed.engines.userspace.workers import SocketLink, Workers
@@ -68,7 +69,8 @@ class ShapedPair:
             self.ip("s", "link", "add", f"in-{name}", "type", "veth", "peer", f"far-{name}")
             for device in (f"in-{name}", f"far-{name}"):
                 self.ip("s", "link", "set", device, "addrgenmode", "none", "up")
-            self.switched("ethtool", "-K", f"in-{name}", "tx", "off", "sg", "off", "tso", "off", "gso", "off")
+            with Path(f"/run/netns/{self.switch}").open() as namespace:
+                offloads.switch_off(namespace.fileno(), [f"in-{name}"], offloads.untellable())
 
     def redirect(self, to: str) -> None:
         """Send what the other node sends to node `to` through its link's device."""

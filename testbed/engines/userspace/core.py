@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from testbed.engines.counters import Counters
 from testbed.engines.userspace.lateness import LatenessHistogram
 from testbed.engines.userspace.lines import AnyOrder, InOrder, Line
-from testbed.engines.userspace.queueing.bottleneck import ConstantRateBottleneck, EventDrivenBottleneck
+from testbed.engines.userspace.queueing.bottleneck import EventDrivenBottleneck
+from testbed.engines.userspace.queueing.constant_rate import ConstantRateBottleneck
+from testbed.engines.userspace.segments import Packet, Train, joined, number_of
 from testbed.engines.userspace.stages.corruption import BitErrors
-from testbed.engines.userspace.stages.delay import Delay, delay
+from testbed.engines.userspace.stages.delay import ConstantDelay, Delay, delay
 from testbed.engines.userspace.stages.duplication import Duplication
-from testbed.engines.userspace.stages.loss import loss_stage
+from testbed.engines.userspace.stages.loss import LossStage, loss_stage
 from testbed.engines.userspace.stages.policer import Policing
 from testbed.engines.userspace.stages.script import Script
-from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, Stage
+from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, Stage, singles
 from testbed.impairments import DropTail, FixedRate
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ class LinkEmulator:
     When frames arrive, they cross those stages of `testbed.impairments.Impairments` that the impairments need; the
     emulator then holds them until they leave. The result is the same however late or seldom `release` is called.
 
+    A frame of segmentation offload counts as the packets that it is on the wire (`segments`): each has its own fate, as
+    if it had come alone, at the same time. They stay together only as long as the fate of all is the same.
+
     All times are nanoseconds of one monotonic clock. Random words are drawn as `testbed.engines.userspace.stages` says.
 
     Args:
@@ -52,6 +57,7 @@ class LinkEmulator:
         self._delay: Delay | None = None
         self._line: Line = InOrder()
         self._held_bytes = 0
+        self._held = 0  # packets that the line has got
         self._lateness = LatenessHistogram()
         self._packets_in = 0
         self._bytes_in = 0
@@ -91,6 +97,9 @@ class LinkEmulator:
                 self._line = EventDrivenBottleneck(
                     bottleneck, seed, counts, line, now=now, applied=origin, contents=contents
                 )
+        self._holds_trains = isinstance(self._line, InOrder | ConstantRateBottleneck) and (
+            self._delay is None or isinstance(self._delay, ConstantDelay)
+        )
         self._choosing = _present(
             Script(impairments.drops, counts) if impairments.drops else None,
             Policing(impairments.policer, counts, now) if impairments.policer else None,
@@ -99,34 +108,64 @@ class LinkEmulator:
             Duplication(impairments.duplicate, seed, counts) if impairments.duplicate else None,
         )
 
-    def accept(self, packets: Sequence[bytes], now: int) -> None:
-        """Accept frames that arrived at `now`, in order; `now` may not be earlier than in the previous call."""
-        self._packets_in += len(packets)
+    def accept(self, packets: Sequence[Packet], now: int) -> int:
+        """Accept frames that arrived at `now`, in order; `now` may not be earlier than in the previous call.
+
+        Returns:
+            The number of packets that they are on the wire.
+        """
+        together = Train in set(map(type, packets))
+        count = sum(map(number_of, packets)) if together else len(packets)
+        self._packets_in += count
         self._bytes_in += sum(map(len, packets))
-        frames = [(now, packet) for packet in packets]
+        frames: list[Frame] = [(now, packet) for packet in packets]
         for stage in self._choosing:
-            frames = stage.cross(frames)
-        if self._held_bytes - self._counts.dropped_bytes + _cost(frames) > HELD_BYTES_MOST:
-            self._backlog_drops += len(frames)
-            return
+            if not together:
+                frames = stage.cross(frames)
+            elif isinstance(stage, LossStage):
+                frames = stage.cross_trains(frames)
+            else:
+                frames = stage.cross(singles(frames))
+                together = False
+        kept = sum([number_of(packet) for _, packet in frames]) if together else len(frames)
+        cost = sum([len(packet) for _, packet in frames]) + FRAME_OVERHEAD_BYTES * kept
+        if self._held_bytes - self._counts.dropped_bytes + cost > HELD_BYTES_MOST:
+            self._backlog_drops += kept
+            return count
+        if together and not self._holds_trains:
+            frames = singles(frames)
         if self._delay is not None:
             frames = self._delay.cross(frames)
-        self._held_bytes += _cost(frames)
+        self._held_bytes += cost
+        self._held += kept
         self._line.add(frames)
+        return count
 
     def next_wakeup(self) -> int | None:
         """Return when `release` may next have something to do; None while nothing is in flight."""
         return self._line.next_wakeup()
 
-    def release(self, now: int, most: int) -> list[bytes]:
-        """Remove and return the frames due at `now`, in order, at most `most` of them; the others stay due."""
+    def release(self, now: int, most: int) -> list[Packet]:
+        """Remove and return the frames due at `now`, in order, at most `most` of them; the others stay due.
+
+        Packets of a frame that leave together are one train; those that are due later stay.
+        """
         frames = self._line.take(now, most)
         packets = [packet for _, packet in frames]
         size = sum(map(len, packets))
-        self._packets_out += len(packets)
+        count = len(packets)
+        if Train in set(map(type, packets)):
+            for due, packet in frames:
+                number = number_of(packet)
+                count += number - 1
+                span = packet.span_ns if type(packet) is Train else 0
+                self._lateness.record_steps(now - due, now - due - span, number)
+            packets = joined(packets)
+        else:
+            self._lateness.record([now - due for due, _ in frames])
+        self._packets_out += count
         self._bytes_out += size
-        self._held_bytes -= size + FRAME_OVERHEAD_BYTES * len(packets)
-        self._lateness.record([now - due for due, _ in frames])
+        self._held_bytes -= size + FRAME_OVERHEAD_BYTES * count
         return packets
 
     def stats(self, now: int | None = None) -> Counters:
@@ -150,7 +189,7 @@ class LinkEmulator:
             early_drops=counts.early_drops,
             marked=counts.marked,
             backlog_drops=self._backlog_drops,
-            in_flight=len(self._line),
+            in_flight=self._held - self._packets_out - counts.queue_drops - counts.early_drops,
             queued=queued,
             queued_bytes=queued_bytes,
             queue_most_bytes=counts.queue_most_bytes,
@@ -169,8 +208,3 @@ def _is_plain(bottleneck: Bottleneck) -> bool:
 
 def _present(*stages: Stage | None) -> tuple[Stage, ...]:
     return tuple(stage for stage in stages if stage is not None)
-
-
-def _cost(frames: list[Frame]) -> int:
-    """Return the bytes of memory that holding the frames takes."""
-    return sum([len(packet) for _, packet in frames]) + FRAME_OVERHEAD_BYTES * len(frames)

@@ -25,6 +25,16 @@ class LatenessHistogram:
             counts[(shift << 2) + (value >> shift)] += 1
         self._most = max(self._most, max(values, default=0))
 
+    def record_steps(self, first: int, last: int, count: int) -> None:
+        """Count `count` values in even steps from `first` down to `last`, which is not negative."""
+        shift = (first | 4).bit_length() - 3
+        bucket = (shift << 2) + (first >> shift)
+        if count == 1 or bucket == (shift << 2) + (last >> shift) and (last | 4).bit_length() - 3 == shift:
+            self._counts[bucket] += count
+            self._most = max(self._most, first)
+        else:
+            self.record([last + (first - last) * number // (count - 1) for number in range(count)])
+
     @property
     def most(self) -> int:
         """The largest value, exactly; 0 if there is none."""

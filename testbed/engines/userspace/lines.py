@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from testbed.engines.userspace.segments import Packet
     from testbed.engines.userspace.stages.stage import Frame
     from testbed.impairments import Discipline
 
@@ -19,13 +20,13 @@ class Queue(Protocol):
     def waiting_bytes(self) -> int:
         """Bytes of the waiting frames."""
 
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+    def enqueue(self, packet: Packet, now: int, room: int) -> None:
         """Add a frame that arrives at `now` to a queue that may hold `room` bytes."""
 
     def adopt(self, frames: list[Frame]) -> None:
         """Add frames of a queue before this one, in order, with their arrival times; it drops none of them."""
 
-    def dequeue(self, now: int) -> bytes | None:
+    def dequeue(self, now: int) -> Packet | None:
         """Remove and return the frame to send at `now`; None if the queue is empty."""
 
     def waiting(self) -> list[Frame]:
@@ -49,7 +50,7 @@ class Contents:
     """
 
     sent: list[Frame] = field(default_factory=list)
-    sending: tuple[int, bytes] | None = None
+    sending: tuple[int, Packet] | None = None
     waiting: list[Frame] = field(default_factory=list)
     coming: list[Frame] = field(default_factory=list)
     queue: Queue | None = None
@@ -75,9 +76,6 @@ class Line(Protocol):
 
     def hand_over(self, now: int) -> Contents:
         """Remove and return all frames in their state at `now`; the line may not be used afterwards."""
-
-    def __len__(self) -> int:
-        """Return the number of frames held."""
 
 
 def take_due(frames: deque[Frame], now: int, most: int) -> list[Frame]:
@@ -112,9 +110,6 @@ class InOrder:
         """Remove and return all frames."""
         return _parted(list(self._frames), now)
 
-    def __len__(self) -> int:
-        return len(self._frames)
-
 
 class AnyOrder:
     """A line for frames that are added in any order."""
@@ -122,7 +117,7 @@ class AnyOrder:
     __slots__ = ("_added", "_heap")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, bytes]] = []
+        self._heap: list[tuple[int, int, Packet]] = []
         self._added = 0
 
     def add(self, frames: list[Frame]) -> None:
@@ -146,9 +141,6 @@ class AnyOrder:
     def hand_over(self, now: int) -> Contents:
         """Remove and return all frames."""
         return _parted([(due, packet) for due, _, packet in sorted(self._heap)], now)
-
-    def __len__(self) -> int:
-        return len(self._heap)
 
 
 def _parted(frames: list[Frame], now: int) -> Contents:

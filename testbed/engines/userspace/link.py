@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.engines.userspace.reading import BATCH, FrameReader
+from testbed.engines.userspace.reading import BATCH
+from testbed.engines.userspace.segments import COMPLETE, Train, Unsummed, number_of
 from testbed.engines.userspace.sockets import device_name, kernel_drops, mtu
 from testbed.linux.arrival import monotonic_of
 
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     import socket
 
     from testbed.engines.counters import Counters
+    from testbed.engines.userspace.reading import FrameReader
     from testbed.impairments import Impairments
 
 _RELEASE_BATCH: Final = 2 * BATCH
-"""The most frames that one link sends before the next has its turn; more than it reads, so that a backlog shrinks."""
+"""The most packets that one link sends before the next has its turn, or twice those that it has read if these are more:
+so a backlog shrinks."""
 
 
 class DeviceGoneError(Exception):
@@ -34,6 +37,7 @@ class Link:
         seed: of the link.
         source: the socket that frames are read from.
         output: the socket that frames are sent to.
+        reader: reads the frames.
         origin_ns: time zero of the traces of the link, ns of CLOCK_MONOTONIC; None is now.
 
     Attributes:
@@ -48,6 +52,7 @@ class Link:
         seed: int,
         source: socket.socket,
         output: socket.socket,
+        reader: FrameReader,
         origin_ns: int | None = None,
     ) -> None:
         self.input = source
@@ -55,8 +60,10 @@ class Link:
         self._seed = seed
         self.dead: str | None = None
         self._output = output
-        self._reader = FrameReader(source, mtu(source))
+        self._reader = reader
+        self._mtu = mtu(source)
         self._arrived = 0
+        self._release_most = _RELEASE_BATCH
         self.restart(origin_ns)
 
     def replace(self, impairments: Impairments) -> None:
@@ -72,8 +79,8 @@ class Link:
         self._kernel_drops = 0
         kernel_drops(self.input)  # reading the counter resets it
 
-    def read(self) -> int:
-        """Read a batch of frames from the input and return their number, `reading.BATCH` if more may wait.
+    def read(self) -> tuple[int, int]:
+        """Read a batch of frames from the input; return their number, `reading.BATCH` if more may wait, and of packets.
 
         Those that arrived within `reading.SPREAD_NS` count as arrived when the last of them did, which spares TCP's
         throughput.
@@ -82,32 +89,37 @@ class Link:
             DeviceGoneError: the input's device no longer exists.
         """
         try:
-            arrivals, oversize = self._reader.read()
+            arrivals, frames, oversize = self._reader.read(self.input.fileno(), self._mtu)
         except BlockingIOError:
-            return 0
+            return 0, 0
         except OSError:
             self.check_devices()
-            return 0
+            return 0, 0
         self._oversize += oversize
         count = oversize
         for wall_ns, packets in arrivals:
             self._arrived = max(self._arrived, monotonic_of(wall_ns))
-            self.emulator.accept(packets, self._arrived)
-            count += len(packets)
-        return count
+            count += self.emulator.accept(packets, self._arrived)
+        self._release_most = max(_RELEASE_BATCH, 2 * count)
+        return frames, count
 
     def release(self, now: int) -> None:
-        """Send a batch of the frames that are due at `now`, ns.
+        """Send a batch of the packets that are due at `now`, ns, those of one frame together.
 
         Raises:
             DeviceGoneError: the output's device no longer exists.
         """
         send = self._output.send
-        for packet in self.emulator.release(now, _RELEASE_BATCH):
+        for packet in self.emulator.release(now, self._release_most):
             try:
-                send(packet)
+                if type(packet) is Train:
+                    self._output.sendmsg(packet.buffers())
+                elif isinstance(packet, Unsummed):
+                    send(packet.header + packet)
+                else:
+                    send(COMPLETE + packet)
             except OSError:  # the port's queue is full, or it is down, which may pass
-                self._send_failures += 1
+                self._send_failures += number_of(packet)
                 self.check_devices()
 
     def check_devices(self) -> None:

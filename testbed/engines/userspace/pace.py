@@ -13,8 +13,8 @@ _WORK_MOST_NS = 1_000_000
 real-time process that never sleeps for 50 ms of every second (sched_rt_runtime_us)."""
 
 _WINDOW_NS = 1_000_000
-_BUSY_FRAMES = 10
-"""A worker is busy while it reads at least this many frames per window, 10,000/s."""
+_BUSY_PACKETS = 10
+"""A worker is busy while it reads at least this many packets per window, 10,000/s."""
 
 
 class Pace:
@@ -32,17 +32,17 @@ class Pace:
     def __init__(self, now: int) -> None:
         self._rested = now
         self._since = now
-        self._frames = 0
+        self._packets = 0
         self._busy = False
 
-    def rests(self, frames: int, now: int, *, more: bool) -> bool:
-        """Return whether to rest after a round that read `frames` frames; `more` says that more work is due now."""
-        self._frames += frames
+    def rests(self, packets: int, now: int, *, more: bool) -> bool:
+        """Return whether to rest after a round that read `packets` packets; `more` says that more work is due now."""
+        self._packets += packets
         passed = now - self._since
         if passed >= _WINDOW_NS:
-            self._busy = self._frames * _WINDOW_NS >= _BUSY_FRAMES * passed
+            self._busy = self._packets * _WINDOW_NS >= _BUSY_PACKETS * passed
             self._since = now
-            self._frames = 0
+            self._packets = 0
         return (self._busy and not more) or now - self._rested > _WORK_MOST_NS
 
     def rested(self, now: int) -> None:

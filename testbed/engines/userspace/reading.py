@@ -1,23 +1,35 @@
-"""Read frames from a packet socket: many per system call, each with its VLAN tags as it was on the wire."""
+"""Read frames from packet sockets: many per system call, each with its VLAN tags as it was on the wire."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from testbed.engines.userspace.headers import ETHERNET, network_at
+from testbed.engines.userspace.segments import (
+    FRAME_BYTES_MOST,
+    KINDS,
+    VIRTIO,
+    NoSegmentsError,
+    Packet,
+    Train,
+    packet_of,
+)
 from testbed.linux import vlan
-
-if TYPE_CHECKING:
-    import socket
 
 BATCH: Final = 32
 """The most frames that one call reads."""
 
-_TAGS_INSIDE: Final = 2
-"""The number of VLAN tags that a frame may have besides the one that the kernel removes."""
+_SIZE: Final = FRAME_BYTES_MOST + 1
+"""The room for a frame; one that fills it is too large."""
+
+_TOO_LARGE: Final = bytes(_SIZE)
+
+_STEP: Final = (1 << 16) + 33 * 64
+"""From one frame's room to that of the next: no power of two, so that their beginnings share no lines of a cache."""
 
 SPREAD_NS: Final = 500_000
 """How far apart the arrivals of frames may be that count as arrived together."""
@@ -67,77 +79,108 @@ _recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
 _recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
 
 
-Arrivals = list[tuple[int, list[bytes]]]
-"""Frames that arrived together, and when the kernel had the last of them, ns of the wall clock; in order."""
+Arrivals = list[tuple[int, list[Packet]]]
+"""Packets that arrived together, and when the kernel had the last of them, ns of the wall clock; in order."""
 
 
 class FrameReader:
-    """Reads frames from a packet socket with SO_TIMESTAMPNS (socket(7)) and PACKET_AUXDATA (packet(7)).
+    """Reads frames from packet sockets with PACKET_VNET_HDR, PACKET_AUXDATA (packet(7)) and SO_TIMESTAMPNS (socket(7)).
 
     It calls recvmmsg(2) by ctypes, because `socket.recvmsg` asks the kernel for the name of the device with each frame.
-
-    Args:
-        sock: the packet socket.
-        mtu: bytes of an IP packet.
+    One reader, which has room for frames of segmentation offload, serves all links of a worker.
     """
 
-    def __init__(self, sock: socket.socket, mtu: int) -> None:
-        self._descriptor = sock.fileno()
-        self._mtu = mtu
-        # A frame that fills the extra byte is too large.
-        size = mtu + ETHERNET + _TAGS_INSIDE * vlan.TAG_BYTES + 1
-        self._frames = memoryview(bytearray(BATCH * size))
+    def __init__(self) -> None:
+        self._headers = memoryview(bytearray(BATCH * VIRTIO.size))
+        self._frames = memoryview(bytearray(BATCH * _STEP))
         self._controls = memoryview(bytearray(BATCH * _CONTROL.size))
-        self._starts = range(0, BATCH * size, size)
-        frames_at, controls_at = map(_address, (self._frames, self._controls))
-        self._vectors = (_Vector * BATCH)(*(_Vector(frames_at + start, size) for start in self._starts))
+        self._starts = range(0, BATCH * _STEP, _STEP)
+        headers_at, frames_at, controls_at = map(_address, (self._headers, self._frames, self._controls))
+        self._vectors = (_Vector * (2 * BATCH))()
         messages = (_Message * BATCH)()
         for index, message in enumerate(messages):
-            message.header.vectors = ctypes.pointer(self._vectors[index])
-            message.header.vector_count = 1
+            self._vectors[2 * index] = _Vector(headers_at + index * VIRTIO.size, VIRTIO.size)
+            self._vectors[2 * index + 1] = _Vector(frames_at + self._starts[index], _SIZE)
+            message.header.vectors = ctypes.pointer(self._vectors[2 * index])
+            message.header.vector_count = 2
             message.header.control = controls_at + index * _CONTROL.size
             message.header.control_size = _CONTROL.size
         self._template = bytes(messages)  # the kernel overwrites some of it
         self._messages = memoryview(bytearray(self._template))
         self._messages_at = _address(self._messages)
 
-    def read(self) -> tuple[Arrivals, int]:
-        """Return the waiting frames, at most `BATCH`, from the MAC header on; and how many others were too large.
+    def read(self, descriptor: int, mtu: int) -> tuple[Arrivals, int, int]:
+        """Return the packets in the waiting frames, of which it reads at most `BATCH`.
 
         After a while without a processor, a reader finds frames that arrived far apart: they keep their own times.
+
+        Args:
+            descriptor: of the packet socket.
+            mtu: bytes of the largest IP packet.
+
+        Returns:
+            The packets; the number of frames read; the number of those that were larger than the MTU, or several
+            packets that can't be told apart.
 
         Raises:
             OSError: the device is gone or down; BlockingIOError if no frame waits.
         """
         self._messages[:] = self._template
-        count = _recvmmsg(self._descriptor, self._messages_at, BATCH, _MSG_DONTWAIT, None)
+        count = _recvmmsg(descriptor, self._messages_at, BATCH, _MSG_DONTWAIT, None)
         if count < 0:
             number = ctypes.get_errno()
+            if number == errno.EINVAL:  # virtio_net_hdr_from_skb has no type for the frame, which is lost
+                return [], 1, 1
             raise OSError(number, os.strerror(number))
-        frames = self._frames
-        lengths = [length for (length,) in _LENGTH.iter_unpack(self._messages[: count * _LENGTH.size])]
-        packets = [bytes(frames[at : at + length]) for at, length in zip(self._starts, lengths, strict=False)]
-        controls = _CONTROL.iter_unpack(self._controls[: count * _CONTROL.size])
-        packets = [vlan.with_tag(packet, *control) for packet, control in zip(packets, controls, strict=True)]
+        lengths = [length - VIRTIO.size for (length,) in _LENGTH.iter_unpack(self._messages[: count * _LENGTH.size])]
+        packets = self._packets(count, lengths)
         last_ns = self._arrived_ns(count - 1)
         if last_ns - self._arrived_ns(0) <= SPREAD_NS:
             arrivals = [(last_ns, packets)]
         else:
             arrivals = _together([self._arrived_ns(place) for place in range(count)], packets)
-        if max(lengths) <= self._mtu + ETHERNET:
-            return arrivals, 0
-        arrivals = [(arrived_ns, [each for each in some if self._fits(each)]) for arrived_ns, some in arrivals]
-        return arrivals, count - sum(len(some) for _, some in arrivals)
+        if max(lengths) <= mtu + ETHERNET:
+            return arrivals, count, 0
+        arrivals = [(arrived_ns, [each for each in some if _fits(each, mtu)]) for arrived_ns, some in arrivals]
+        return arrivals, count, count - sum(len(some) for _, some in arrivals)
 
-    def _fits(self, packet: bytes) -> bool:
-        return len(packet) <= self._mtu + network_at(packet)
+    def _packets(self, count: int, lengths: list[int]) -> list[Packet]:
+        """Return what was read, `_TOO_LARGE` and its length instead of frames whose packets can't be told apart."""
+        frames = self._frames
+        headers = bytes(self._headers[: count * VIRTIO.size])
+        first = headers[: VIRTIO.size]
+        kind = KINDS.get(first)
+        tags = list(_CONTROL.iter_unpack(self._controls[: count * _CONTROL.size]))
+        if kind and headers == first * count and not any(map(vlan.is_tagged, {status for status, _, _ in tags})):
+            return [kind(frames[at : at + length]) for at, length in zip(self._starts, lengths, strict=False)]
+        packets: list[Packet] = []
+        for place, (at, length, tag) in enumerate(zip(self._starts, lengths, tags, strict=False)):
+            header = headers[place * VIRTIO.size : (place + 1) * VIRTIO.size]
+            frame = frames[at : at + length]
+            kind = KINDS.get(header)
+            if kind and not vlan.is_tagged(tag[0]):
+                packets.append(kind(frame))
+                continue
+            try:
+                packets.append(packet_of(header, bytes(frame), tag))
+            except NoSegmentsError:
+                packets.append(_TOO_LARGE)
+                lengths[place] = _SIZE
+        return packets
 
     def _arrived_ns(self, place: int) -> int:
         seconds, nanoseconds = _TIME.unpack_from(self._controls, place * _CONTROL.size)
         return int(seconds) * 10**9 + int(nanoseconds)
 
 
-def _together(arrived_ns: list[int], packets: list[bytes]) -> Arrivals:
+def _fits(packet: Packet, mtu: int) -> bool:
+    """Return whether each packet is at most as large as the MTU."""
+    if type(packet) is Train:
+        return packet.source.payload + packet.source.segment <= mtu + packet.source.network
+    return len(packet) <= mtu + network_at(packet)
+
+
+def _together(arrived_ns: list[int], packets: list[Packet]) -> Arrivals:
     """Part frames into those that arrived within `SPREAD_NS`."""
     arrivals: Arrivals = []
     first_ns = None

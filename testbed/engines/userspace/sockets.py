@@ -13,6 +13,7 @@ _SOL_PACKET = 263
 _SO_ATTACH_FILTER = 26
 _PACKET_STATISTICS = 6
 _PACKET_AUXDATA = 8
+_PACKET_VNET_HDR = 15
 _PACKET_QDISC_BYPASS = 20
 _PACKET_IGNORE_OUTGOING = 23
 _SO_SNDBUFFORCE = 32
@@ -21,14 +22,14 @@ _SO_RCVBUFFORCE = 33
 _SIOCGIFMTU = 0x8921
 _ETH_P_ALL = 3
 
-_RECEIVE_BUFFER_BYTES = 16 << 20
+_RECEIVE_BUFFER_BYTES = 64 << 20
 _SEND_BUFFER_BYTES = 4 << 20
 
 
 def open_input(ifindex: int) -> socket.socket:
     """Open a socket that reads all frames that arrive at a device of the current network namespace.
 
-    The frames are read by `reading.FrameReader`.
+    Before each comes its `struct virtio_net_hdr` (`segments`). The frames are read by `reading.FrameReader`.
 
     Raises:
         OSError: no such device, or no CAP_NET_RAW in the namespace.
@@ -47,6 +48,8 @@ def open_input(ifindex: int) -> socket.socket:
 
 def open_output(ifindex: int) -> socket.socket:
     """Open a socket that sends frames through a port of the current network namespace, bypassing qdiscs and clsact.
+
+    Before each goes its `struct virtio_net_hdr` (`segments`).
 
     Raises:
         OSError: no such device, or no CAP_NET_RAW in the namespace.
@@ -67,6 +70,7 @@ def _open(ifindex: int, option: int, value: int) -> socket.socket:
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
     try:
         sock.setsockopt(_SOL_PACKET, option, value)
+        sock.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
     except BaseException:
         sock.close()
         raise

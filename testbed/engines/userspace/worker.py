@@ -27,7 +27,7 @@ from testbed import codec, logs
 from testbed.engines.userspace import requests
 from testbed.engines.userspace.link import DeviceGoneError, Link
 from testbed.engines.userspace.pace import REST_S, Pace
-from testbed.engines.userspace.reading import BATCH
+from testbed.engines.userspace.reading import BATCH, FrameReader
 from testbed.impairments import Impairments
 from testbed.linux import namespaces
 
@@ -52,6 +52,7 @@ class Worker:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self._reader = FrameReader()
         self._links: dict[str, Link] = {}
         self._live: dict[int, Link] = {}  # by the descriptor of the input
         self._holding: dict[int, Link] = {}  # of these, those that may have something to release
@@ -66,7 +67,7 @@ class Worker:
         events: list[tuple[int, int]] = []
         while True:
             requested = False
-            frames = 0
+            packets = 0
             more = False
             for descriptor, _ in events:
                 if descriptor == control:
@@ -74,19 +75,19 @@ class Worker:
                     continue
                 link = live[descriptor]
                 try:
-                    read = link.read()
+                    frames, count = link.read()
                 except DeviceGoneError:
                     self._retire(link)
                     continue
-                frames += read
+                packets += count
                 self._holding[descriptor] = link
-                more |= read == BATCH
+                more |= frames == BATCH
             wakeup = self._release_due()
             if requested and not self._serve_request():
                 return
             now = time.monotonic_ns()
             more |= wakeup is not None and wakeup <= now
-            if self._pace.rests(frames, now, more=more):
+            if self._pace.rests(packets, now, more=more):
                 time.sleep(REST_S)
                 self._pace.rested(time.monotonic_ns())
             events = self._wait(wakeup)
@@ -223,7 +224,7 @@ class Worker:
         try:
             if {source.family, output.family} != {socket.AF_PACKET}:
                 raise ValueError(f"not packet sockets: {source}, {output}")  # noqa: TRY301 - closes both
-            link = Link(impairments, begun.seed, source, output, begun.origin_ns)
+            link = Link(impairments, begun.seed, source, output, self._reader, begun.origin_ns)
         except BaseException:
             source.close()
             output.close()

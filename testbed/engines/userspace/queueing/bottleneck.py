@@ -1,4 +1,4 @@
-"""A queue and a transmitter in virtual time: computed directly at a constant rate, otherwise event by event.
+"""Any queue and transmitter in virtual time, event by event; `constant_rate` has a faster way for the commonest.
 
 A frame leaves when its last bit is sent. The frame being sent is not in the queue; a frame that can be sent as it
 arrives is never queued. If a frame arrives at the very time at which another begins to be sent, the other has left
@@ -8,12 +8,12 @@ the queue.
 from __future__ import annotations
 
 from collections import deque
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from testbed.engines.userspace.lines import Contents, take_due
 from testbed.engines.userspace.queueing.choice import new_queue
-from testbed.engines.userspace.queueing.transmitters import BYTE_WORK, transmitter
+from testbed.engines.userspace.queueing.transmitters import transmitter
+from testbed.engines.userspace.stages.stage import singles
 
 if TYPE_CHECKING:
     from testbed.engines.userspace.lines import Line
@@ -21,137 +21,6 @@ if TYPE_CHECKING:
     from testbed.impairments import Bottleneck
 
 _NEVER = 1 << 63
-
-
-class ConstantRateBottleneck:
-    """A line with a transmitter of constant rate behind a droptail queue, for frames that arrive in order.
-
-    Fractions of a nanosecond are carried from frame to frame, so that a busy transmitter keeps the rate exactly.
-
-    Args:
-        bottleneck: of the link, with a fixed rate and a droptail queue.
-        counts: of the link.
-        now: when the bottleneck begins.
-        contents: the frames that it takes over.
-    """
-
-    __slots__ = (
-        "_carry",
-        "_coming",
-        "_counts",
-        "_free_ns",
-        "_out",
-        "_overhead_bytes",
-        "_queue_bytes",
-        "_rate_bps",
-        "_waiting",
-        "_waiting_bytes",
-    )
-
-    def __init__(self, bottleneck: Bottleneck, counts: Counts, now: int, contents: Contents) -> None:
-        self._rate_bps = bottleneck.rate.mean_bps
-        self._queue_bytes = bottleneck.queue_bytes
-        self._overhead_bytes = bottleneck.overhead_bytes
-        self._counts = counts
-        self._coming = deque(contents.coming)  # have not reached the queue yet
-        self._out = deque(contents.sent)  # when their last bit is sent
-        self._free_ns = now  # when the transmitter becomes free, and the fraction of a ns carried over
-        self._carry = 0
-        # Waiting frames: when their first bit is sent, bytes, arrival, and the carry before them.
-        self._waiting: deque[tuple[int, int, int, int]] = deque()
-        self._waiting_bytes = 0
-        if contents.sending is not None:
-            work, packet = contents.sending
-            duration, self._carry = divmod(work, self._rate_bps)
-            self._free_ns += duration
-            self._out.append((self._free_ns, packet))
-        for came, packet in contents.waiting:
-            self._waiting.append((self._free_ns, len(packet), came, self._carry))
-            self._waiting_bytes += len(packet)
-            duration, self._carry = divmod(self._work(packet), self._rate_bps)
-            self._free_ns += duration
-            self._out.append((self._free_ns, packet))
-
-    def _work(self, packet: bytes) -> int:
-        """Return the work of sending a frame next, including the fraction of a nanosecond carried over."""
-        return (len(packet) + self._overhead_bytes) * BYTE_WORK + self._carry
-
-    def add(self, frames: list[Frame]) -> None:
-        """Add frames, each with the time at which it reaches the queue, no earlier than those before."""
-        self._coming.extend(frames)
-
-    def next_wakeup(self) -> int | None:
-        """Return when the first frame is sent; None if the line is empty."""
-        if self._out:
-            return self._out[0][0]
-        if not self._coming:
-            return None
-        due, packet = self._coming[0]
-        work = self._work(packet) - (self._carry if due > self._free_ns else 0)
-        return max(due, self._free_ns) + work // self._rate_bps
-
-    def take(self, now: int, most: int) -> list[Frame]:
-        """Remove and return the frames sent by `now`."""
-        if self._coming:
-            self._run(now)
-        return take_due(self._out, now, most)
-
-    def hand_over(self, now: int) -> Contents:
-        """Remove and return everything that the bottleneck holds at `now`."""
-        self._run(now)
-        sent = [frame for frame in self._out if frame[0] <= now]
-        waiting = [(came, carry) for start, _, came, carry in self._waiting if start > now]
-        unsent = list(self._out)[len(sent) :]
-        sending, queued = unsent[: len(unsent) - len(waiting)], unsent[len(unsent) - len(waiting) :]
-        carry = waiting[0][1] if waiting else self._carry
-        return Contents(
-            sent=sent,
-            sending=next((((end - now) * self._rate_bps + carry, packet) for end, packet in sending), None),
-            waiting=[(came, packet) for (came, _), (_, packet) in zip(waiting, queued, strict=True)],
-            coming=list(self._coming),
-        )
-
-    def queued(self, now: int) -> tuple[int, int]:
-        """Return how many frames and bytes waited at `now`, of those that `take` has seen reach the queue."""
-        sent = [size for _, size, _, _ in takewhile(lambda frame: frame[0] <= now, self._waiting)]
-        return len(self._waiting) - len(sent), self._waiting_bytes - sum(sent)
-
-    def __len__(self) -> int:
-        return len(self._coming) + len(self._out)
-
-    def _run(self, now: int) -> None:
-        """Process the frames that reach the queue by `now`."""
-        rate = self._rate_bps
-        overhead = self._overhead_bytes
-        free = self._free_ns
-        carry = self._carry
-        waiting = self._waiting
-        waiting_bytes = self._waiting_bytes
-        most = self._counts.queue_most_bytes
-        coming = self._coming
-        sent = self._out.append
-        while coming and coming[0][0] <= now:
-            due, packet = coming.popleft()
-            size = len(packet)
-            while waiting and waiting[0][0] <= due:
-                waiting_bytes -= waiting.popleft()[1]
-            if free < due:
-                free = due
-                carry = 0
-            elif free > due:
-                if waiting_bytes + size > self._queue_bytes:
-                    self._counts.drop_full(packet)
-                    continue
-                waiting.append((free, size, due, carry))
-                waiting_bytes += size
-                most = max(most, waiting_bytes)
-            duration, carry = divmod((size + overhead) * BYTE_WORK + carry, rate)
-            free += duration
-            sent((free, packet))
-        self._free_ns = free
-        self._carry = carry
-        self._waiting_bytes = waiting_bytes
-        self._counts.queue_most_bytes = most
 
 
 class EventDrivenBottleneck:
@@ -189,7 +58,7 @@ class EventDrivenBottleneck:
         self._queue_bytes = bottleneck.queue_bytes
         self._counts = counts
         self._line = line
-        self._line.add(contents.coming)
+        self._line.add(singles(contents.coming))
         self._transmitter = transmitter(bottleneck, applied)
         self._clock = now  # of the last event
         self._free = now  # when the transmitter becomes free
@@ -239,9 +108,6 @@ class EventDrivenBottleneck:
     def queued(self, now: int) -> tuple[int, int]:  # noqa: ARG002  # as the other one
         """Return how many frames and bytes waited after the last event."""
         return len(self._queue), self._queue.waiting_bytes
-
-    def __len__(self) -> int:
-        return len(self._line) + len(self._queue) + len(self._out)
 
     def _run(self, now: int) -> None:
         """Process all events up to `now`."""

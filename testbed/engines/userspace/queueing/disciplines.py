@@ -7,8 +7,10 @@ from math import isqrt
 from typing import TYPE_CHECKING
 
 from testbed.engines.userspace.headers import congestion_marked
+from testbed.engines.userspace.segments import sealed
 
 if TYPE_CHECKING:
+    from testbed.engines.userspace.segments import Packet
     from testbed.engines.userspace.stages.stage import Counts, Frame
     from testbed.impairments import CoDel
 
@@ -23,7 +25,7 @@ class DropTailQueue:
         self.waiting_bytes = 0
         self._counts = counts
 
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+    def enqueue(self, packet: Packet, now: int, room: int) -> None:
         """Add the frame if it fits."""
         if self.waiting_bytes + len(packet) > room:
             self._counts.drop_full(packet)
@@ -36,7 +38,7 @@ class DropTailQueue:
         self.frames.extend(frames)
         self.waiting_bytes += sum(len(packet) for _, packet in frames)
 
-    def dequeue(self, now: int) -> bytes | None:  # noqa: ARG002  # this discipline does not ask how late it is
+    def dequeue(self, now: int) -> Packet | None:  # noqa: ARG002  # this discipline does not ask how late it is
         """Remove and return the oldest frame."""
         if not self.frames:
             return None
@@ -60,11 +62,11 @@ class EarlyDropQueue(DropTailQueue):
 
     __slots__ = ()
 
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+    def enqueue(self, packet: Packet, now: int, room: int) -> None:
         """Add the frame if it fits and the discipline does not drop it."""
         self.observe(packet, now)
         if self.waiting_bytes + len(packet) <= room and self.drops_early():
-            marked = congestion_marked(packet) if self.may_mark else None
+            marked = congestion_marked(sealed(packet)) if self.may_mark else None
             if marked is None:
                 self._counts.drop_early(packet)
                 return
@@ -72,7 +74,7 @@ class EarlyDropQueue(DropTailQueue):
             packet = marked
         super().enqueue(packet, now, room)
 
-    def observe(self, packet: bytes, now: int) -> None:
+    def observe(self, packet: Packet, now: int) -> None:
         """Take note of a frame that arrives, before `drops_early`."""
         raise NotImplementedError
 
@@ -91,7 +93,7 @@ class DropHeadQueue(DropTailQueue):
 
     __slots__ = ()
 
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+    def enqueue(self, packet: Packet, now: int, room: int) -> None:
         """Add the frame, unless it would not fit into the empty queue."""
         while self.frames and len(packet) <= room < self.waiting_bytes + len(packet):
             _, oldest = self.frames.popleft()
@@ -139,7 +141,7 @@ class CoDelQueue:
         """Bytes of the waiting frames."""
         return self._queue.waiting_bytes
 
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+    def enqueue(self, packet: Packet, now: int, room: int) -> None:
         """Add the frame if it fits."""
         self._maxpacket = max(self._maxpacket, len(packet))
         self._queue.enqueue(packet, now, room)
@@ -161,7 +163,7 @@ class CoDelQueue:
         self._counts.drop_full(packet)
         return len(packet)
 
-    def dequeue(self, now: int) -> bytes | None:
+    def dequeue(self, now: int) -> Packet | None:
         """Remove and return the oldest frame that CoDel does not drop."""
         packet, ok_to_drop = self._dodequeue(now)
         if self._dropping:
@@ -191,7 +193,7 @@ class CoDelQueue:
             self._lastcount = self._count
         return packet
 
-    def _dodequeue(self, now: int) -> tuple[bytes | None, bool]:
+    def _dodequeue(self, now: int) -> tuple[Packet | None, bool]:
         """Remove and return the oldest frame, and whether CoDel may drop it."""
         if not self._queue.frames:
             self._first_above_time = 0
@@ -210,12 +212,12 @@ class CoDelQueue:
         """Return `time` plus the interval divided by the square root of the count, ns."""
         return time + (self._interval << 32) // isqrt(self._count << 64)
 
-    def _marked(self, packet: bytes | None) -> bytes | None:
-        marked = congestion_marked(packet) if self._ecn and packet is not None else None
+    def _marked(self, packet: Packet | None) -> Packet | None:
+        marked = congestion_marked(sealed(packet)) if self._ecn and packet is not None else None
         self._counts.marked += marked is not None
         return marked
 
-    def _drop(self, packet: bytes | None) -> None:
+    def _drop(self, packet: Packet | None) -> None:
         if packet is not None:
             self._counts.drop_early(packet)
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.headers import congestion_marked, is_l4s
 from testbed.engines.userspace.queueing.disciplines import DropTailQueue
+from testbed.engines.userspace.segments import contents, sealed
 from testbed.impairments import CERTAIN
 
 if TYPE_CHECKING:
+    from testbed.engines.userspace.segments import Packet
     from testbed.engines.userspace.stages.stage import Counts, Frame, RandomWords
     from testbed.impairments import DualPi2
 
@@ -64,19 +66,19 @@ class DualPi2Queue:
         """Bytes of the waiting frames."""
         return self._l4s.waiting_bytes + self._classic.waiting_bytes
 
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+    def enqueue(self, packet: Packet, now: int, room: int) -> None:
         """Add the frame to its queue, if it fits into both together."""
         self._update(now)
         self._largest = max(self._largest, len(packet))
-        queue, other = (self._l4s, self._classic) if is_l4s(packet) else (self._classic, self._l4s)
+        queue, other = (self._l4s, self._classic) if is_l4s(contents(packet)) else (self._classic, self._l4s)
         queue.enqueue(packet, now, room - other.waiting_bytes)
 
     def adopt(self, frames: list[Frame]) -> None:
         """Add frames without a limit."""
         for frame in frames:
-            (self._l4s if is_l4s(frame[1]) else self._classic).adopt([frame])
+            (self._l4s if is_l4s(contents(frame[1])) else self._classic).adopt([frame])
 
-    def dequeue(self, now: int) -> bytes | None:
+    def dequeue(self, now: int) -> Packet | None:
         """Remove and return the next frame that is not dropped."""
         self._update(now)
         while len(self):
@@ -91,7 +93,7 @@ class DualPi2Queue:
                 return self._l4s_sent(packet, now - came, is_short=is_short)
             elif is_short or is_overloaded or not self._draws_p_c():
                 return packet
-            elif (marked := congestion_marked(packet)) is not None:
+            elif (marked := congestion_marked(sealed(packet))) is not None:
                 self._counts.marked += 1
                 return marked
             else:
@@ -114,12 +116,12 @@ class DualPi2Queue:
         self._credit += change * len(queue.frames[0][1])
         return queue
 
-    def _l4s_sent(self, packet: bytes, waited_ns: int, *, is_short: bool) -> bytes:
+    def _l4s_sent(self, packet: Packet, waited_ns: int, *, is_short: bool) -> Packet:
         """Return an L4S frame, marked if it is its turn."""
         by_chance = self._draw() < _K * self._p * CERTAIN and not is_short
         if by_chance or (waited_ns > self._step and self._l4s.frames):
             self._counts.marked += 1
-            return congestion_marked(packet) or packet
+            return congestion_marked(sealed(packet)) or packet
         return packet
 
     def _draws_p_c(self) -> bool:

@@ -9,8 +9,10 @@ from zlib import crc32
 
 from testbed.engines.userspace.headers import parse
 from testbed.engines.userspace.queueing.disciplines import CoDelQueue
+from testbed.engines.userspace.segments import contents
 
 if TYPE_CHECKING:
+    from testbed.engines.userspace.segments import Packet
     from testbed.engines.userspace.stages.stage import Counts, Frame, RandomWords
     from testbed.impairments import CoDel
 
@@ -53,9 +55,9 @@ class FqCoDelQueue:
         self.waiting_bytes = 0
         self.length = 0
 
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+    def enqueue(self, packet: Packet, now: int, room: int) -> None:
         """Add the frame; if there is too little room, drop frames from the longest queue."""
-        index = (crc32(parse(packet).flow) * self._multiplier & 0xFFFFFFFF) >> (32 - _FLOWS_BITS)
+        index = (crc32(parse(contents(packet)).flow) * self._multiplier & 0xFFFFFFFF) >> (32 - _FLOWS_BITS)
         flow = self._flows.get(index)
         if flow is None:
             flow = self._flows[index] = _Flow(self._discipline, self._counts)
@@ -86,7 +88,7 @@ class FqCoDelQueue:
                 break
         self.waiting_bytes -= dropped
 
-    def dequeue(self, now: int) -> bytes | None:
+    def dequeue(self, now: int) -> Packet | None:
         """Remove and return the next frame of the flow whose turn it is."""
         while True:
             turns = self._new or self._old

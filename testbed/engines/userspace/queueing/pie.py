@@ -8,6 +8,7 @@ from testbed.engines.userspace.queueing.disciplines import EarlyDropQueue
 from testbed.impairments import CERTAIN
 
 if TYPE_CHECKING:
+    from testbed.engines.userspace.segments import Packet
     from testbed.engines.userspace.stages.stage import Counts, RandomWords
     from testbed.impairments import Pie
 
@@ -61,7 +62,7 @@ class PieQueue(EarlyDropQueue):
         self._qdelay = 0
         self._qdelay_old = 0
 
-    def observe(self, packet: bytes, now: int) -> None:
+    def observe(self, packet: Packet, now: int) -> None:
         """Bring the probability up to date, and remember the size of the largest frame."""
         self._update(now)
         self._mean_pktsize = max(self._mean_pktsize, len(packet))
@@ -71,7 +72,7 @@ class PieQueue(EarlyDropQueue):
         """Whether frames are marked at the present probability."""
         return self._ecn and self._drop_prob <= _MAX_ECN
 
-    def dequeue(self, now: int) -> bytes | None:
+    def dequeue(self, now: int) -> Packet | None:
         """Remove and return the oldest frame."""
         self._update(now)
         if self.frames:

@@ -8,6 +8,7 @@ from testbed.engines.userspace.queueing.disciplines import EarlyDropQueue
 from testbed.impairments import CERTAIN
 
 if TYPE_CHECKING:
+    from testbed.engines.userspace.segments import Packet
     from testbed.engines.userspace.stages.stage import Counts, RandomWords
     from testbed.impairments import Red
 
@@ -42,7 +43,7 @@ class RedQueue(EarlyDropQueue):
         self._count = -1  # frames since the last one that was dropped
         self._time = 0  # when the queue became empty
 
-    def observe(self, packet: bytes, now: int) -> None:
+    def observe(self, packet: Packet, now: int) -> None:
         """Bring the average length up to date, and remember the size of the largest frame."""
         self._largest = max(self._largest, len(packet))
         self._average(now)
@@ -52,7 +53,7 @@ class RedQueue(EarlyDropQueue):
         """Whether frames are marked at the present average length."""
         return self._red.ecn and self._avg <= self._red.max_bytes
 
-    def dequeue(self, now: int) -> bytes | None:
+    def dequeue(self, now: int) -> Packet | None:
         """Remove and return the oldest frame."""
         packet = super().dequeue(now)
         if not self.frames:

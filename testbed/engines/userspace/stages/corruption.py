@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.engines.userspace import headers
+from testbed.engines.userspace.segments import sealed
 from testbed.engines.userspace.stages.stage import Counts, Frame, random_words
 
 if TYPE_CHECKING:
+    from testbed.engines.userspace.segments import Packet
     from testbed.impairments import Corruption
 
 
@@ -35,8 +37,9 @@ class BitErrors:
         probability = self._probability
         return [(now, self._spoilt(packet)) if choose() < probability else (now, packet) for now, packet in frames]
 
-    def _spoilt(self, packet: bytes) -> bytes:
-        parsed = headers.parse(packet)
+    def _spoilt(self, packet: Packet) -> Packet:
+        frame = sealed(packet)
+        parsed = headers.parse(frame)
         unseen = self._fix_checksum
         first = (parsed.payload if parsed.transport else 0) if unseen else parsed.network
         if not first or not parsed.end:
@@ -44,5 +47,5 @@ class BitErrors:
         byte, bit = divmod(self._draw() * 8 * (parsed.end - first) >> 32, 8)
         self._counts.corrupted += 1
         if unseen:
-            return headers.inverted_unseen(packet, parsed, first + byte, bit)
-        return headers.inverted(packet, first + byte, bit)
+            return headers.inverted_unseen(frame, parsed, first + byte, bit)
+        return headers.inverted(frame, first + byte, bit)

@@ -75,7 +75,7 @@ def _rounded(deviation: int) -> int:
 
 
 class ConstantDelay:
-    """Delays every frame by the same time, or until the frame before it leaves if that is later."""
+    """Delays every frame by the same time, or until the frame before it leaves if that is later; also trains."""
 
     __slots__ = ("_delay_ns", "last_ns")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace import headers
+from testbed.engines.userspace.segments import contents
 
 if TYPE_CHECKING:
     from testbed.engines.userspace.stages.stage import Counts, Frame
+    from testbed.engines.userspace.segments import Packet
     from testbed.impairments import Drop
 
 _FLAGS: Final = {letter: 1 << bit for bit, letter in enumerate("fsrpau")}
@@ -62,7 +64,8 @@ class Script:
         self._counts.scripted += len(frames) - len(kept)
         return kept
 
-    def _drops(self, packet: bytes) -> bool:
-        parsed = headers.parse(packet)
-        dropping = [rule for rule in self._rules if rule.drops(packet, parsed)]  # every rule counts
+    def _drops(self, packet: Packet) -> bool:
+        frame = contents(packet)
+        parsed = headers.parse(frame)
+        dropping = [rule for rule in self._rules if rule.drops(frame, parsed)]  # every rule counts
         return bool(dropping)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
+from testbed.engines.userspace.segments import Packet, Train, number_of
 from testbed.impairments import CERTAIN
 
-Frame = tuple[int, bytes]
-"""The time at which a frame reaches the next stage, ns of the monotonic clock, and its bytes from the MAC header on."""
+Frame = tuple[int, Packet]
+"""The time at which a packet reaches the next stage, ns of the monotonic clock, and the packet; or several packets of a
+frame of segmentation offload, which reach it at the same time."""
 
 RandomWords = Callable[[], int]
 """The next random word of a stage, 32 bits."""
@@ -22,8 +24,20 @@ FRAME_OVERHEAD_BYTES: Final = 256
 """Memory that a held frame takes besides its bytes: objects for it, its time, and its place in two queues."""
 
 
+def singles(frames: list[Frame]) -> list[Frame]:
+    """Return the frames with every packet on its own."""
+    out: list[Frame] = []
+    for frame in frames:
+        now, packet = frame
+        if type(packet) is Train and packet.count > 1:
+            out += [(now, packet.part(number, number + 1)) for number in range(packet.count)]
+        else:
+            out.append(frame)
+    return out
+
+
 class Stage(Protocol):
-    """A step of a link that frames cross in batches."""
+    """A step of a link that frames cross in batches, single packets unless the class says otherwise."""
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
         """Return the frames that leave the stage, in order, each with the time at which it leaves."""
@@ -48,13 +62,14 @@ class Counts:
     queue_most_bytes: int = 0
     dropped_bytes: int = 0
 
-    def drop_full(self, packet: bytes) -> None:
-        """Count a frame that is dropped because the queue is full."""
-        self.queue_drops += 1
-        self.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
+    def drop_full(self, packet: Packet) -> None:
+        """Count what is dropped because the queue is full."""
+        number = number_of(packet)
+        self.queue_drops += number
+        self.dropped_bytes += len(packet) + number * FRAME_OVERHEAD_BYTES
 
-    def drop_early(self, packet: bytes) -> None:
-        """Count a frame that the queue's discipline drops although the queue is not full."""
+    def drop_early(self, packet: Packet) -> None:
+        """Count a packet that the queue's discipline drops although the queue is not full."""
         self.early_drops += 1
         self.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
 

@@ -2,7 +2,8 @@ import pytest
 
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.lines import Contents, InOrder
-from testbed.engines.userspace.queueing.bottleneck import ConstantRateBottleneck, EventDrivenBottleneck
+from testbed.engines.userspace.queueing.bottleneck import EventDrivenBottleneck
+from testbed.engines.userspace.queueing.constant_rate import ConstantRateBottleneck
 from testbed.engines.userspace.stages.stage import Counts
 from testbed.impairments import (
     CLEAR,
