@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.segments import contents
 from testbed.impairments import Bottleneck, FixedRate, Impairments
 
 MS, S = 10**6, 10**9
@@ -107,7 +108,7 @@ def run(senders, discipline, *, rate=10_000_000, queue_bytes=1_000_000, until=20
         times = [link.next_wakeup(), acks[0][0] if acks else None, *(at for at in begin.values() if at > now)]
         times += [at + _TIMEOUT_NS for at in heard]
         now = min(at for at in times if at is not None)
-        for packet in link.release(now, 1):
+        for packet in map(contents, link.release(now, 1)):
             number, sequence, sent = struct.unpack_from("!HIQ", packet, 34)
             sender = senders[number]
             sender.waits_ns.append((now, now - sent - frame_ns))

@@ -91,11 +91,8 @@ def untellable() -> tuple[str, ...]:
     """
     version = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
     tellable = (*_TELLABLE, _TELLABLE_LATER) if version >= _LATER else _TELLABLE
-    return tuple(
-        name
-        for name in _feature_names()
-        if name in _OTHER_UNTELLABLE or (name.startswith("tx-") and name.endswith("-segmentation") and name not in tellable)
-    )
+    cutting = {name for name in _feature_names() if name.startswith("tx-") and name.endswith("-segmentation")}
+    return (*cutting.difference(tellable), *_OTHER_UNTELLABLE)
 
 
 def _settings(features: tuple[str, ...], *, on: bool) -> bytes:

@@ -49,7 +49,7 @@ class Devices(Protocol):
         ...
 
     def make_pairs(self, wanted: Mapping[str, int], /) -> Sequence[Pair]:
-        """Make veth pairs, from which a packet socket reads frames that it can take apart, of single packets or several.
+        """Make veth pairs, from whose frames a packet socket can tell of which packets they consist.
 
         `wanted` is the MTU of each, by its link's name.
         """

@@ -29,7 +29,7 @@ class LatenessHistogram:
         """Count `count` values in even steps from `first` down to `last`, which is not negative."""
         shift = (first | 4).bit_length() - 3
         bucket = (shift << 2) + (first >> shift)
-        if count == 1 or bucket == (shift << 2) + (last >> shift) and (last | 4).bit_length() - 3 == shift:
+        if count == 1 or (bucket == (shift << 2) + (last >> shift) and (last | 4).bit_length() - 3 == shift):
             self._counts[bucket] += count
             self._most = max(self._most, first)
         else:

@@ -37,7 +37,6 @@ class Link:
         seed: of the link.
         source: the socket that frames are read from.
         output: the socket that frames are sent to.
-        reader: reads the frames.
         origin_ns: time zero of the traces of the link, ns of CLOCK_MONOTONIC; None is now.
 
     Attributes:
@@ -52,7 +51,6 @@ class Link:
         seed: int,
         source: socket.socket,
         output: socket.socket,
-        reader: FrameReader,
         origin_ns: int | None = None,
     ) -> None:
         self.input = source
@@ -60,7 +58,6 @@ class Link:
         self._seed = seed
         self.dead: str | None = None
         self._output = output
-        self._reader = reader
         self._mtu = mtu(source)
         self._arrived = 0
         self._release_most = _RELEASE_BATCH
@@ -79,7 +76,7 @@ class Link:
         self._kernel_drops = 0
         kernel_drops(self.input)  # reading the counter resets it
 
-    def read(self) -> tuple[int, int]:
+    def read(self, reader: FrameReader) -> tuple[int, int]:
         """Read a batch of frames from the input; return their number, `reading.BATCH` if more may wait, and of packets.
 
         Those that arrived within `reading.SPREAD_NS` count as arrived when the last of them did, which spares TCP's
@@ -89,7 +86,7 @@ class Link:
             DeviceGoneError: the input's device no longer exists.
         """
         try:
-            arrivals, frames, oversize = self._reader.read(self.input.fileno(), self._mtu)
+            arrivals, frames, oversize = reader.read(self.input.fileno(), self._mtu)
         except BlockingIOError:
             return 0, 0
         except OSError:

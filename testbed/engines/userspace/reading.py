@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.headers import ETHERNET, network_at
 from testbed.engines.userspace.segments import (
@@ -19,6 +19,9 @@ from testbed.engines.userspace.segments import (
     packet_of,
 )
 from testbed.linux import vlan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BATCH: Final = 32
 """The most frames that one call reads."""
@@ -180,7 +183,7 @@ def _fits(packet: Packet, mtu: int) -> bool:
     return len(packet) <= mtu + network_at(packet)
 
 
-def _together(arrived_ns: list[int], packets: list[Packet]) -> Arrivals:
+def _together(arrived_ns: Sequence[int], packets: Sequence[Packet]) -> Arrivals:
     """Part frames into those that arrived within `SPREAD_NS`."""
     arrivals: Arrivals = []
     first_ns = None

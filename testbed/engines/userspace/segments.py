@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 VIRTIO: Final = struct.Struct("=BBHHHH")
-"""`struct virtio_net_hdr`: flags, type, bytes of headers, payload bytes per segment, start and offset of the checksum."""
+"""`struct virtio_net_hdr`: flags, type, bytes of headers, bytes of a packet's payload, start and offset of a checksum.
+
+All are in the machine's byte order.
+"""
 
 COMPLETE: Final = bytes(VIRTIO.size)
 """The header of a single packet whose checksums are filled in."""
@@ -235,30 +238,32 @@ def packet_of(header: bytes, frame: bytes, tag: tuple[int, int, int] = (0, 0, 0)
     Raises:
         NoSegmentsError: it is several packets, but not of plain TCP or UDP.
     """
-    flags, kind, _, segment, start, offset = VIRTIO.unpack(header)
+    flags, kind, _, _, start, offset = VIRTIO.unpack(header)
     if kind:
-        before = len(frame)
-        frame = vlan.with_tag(frame, *tag)
-        return _offloaded(frame, flags, kind, segment, start + len(frame) - before, offset)
+        return _several(header, vlan.with_tag(frame, *tag))
     if flags & _NEEDS_CHECKSUM:
         frame = _summed(frame, start, offset)
     return vlan.with_tag(frame, *tag)
 
 
-def _offloaded(frame: bytes, flags: int, kind: int, segment: int, transport: int, offset: int) -> Packet:
+def _several(header: bytes, frame: bytes) -> Packet:
+    """Return the packets of a frame with its tag."""
+    flags, kind, _, segment, start, offset = VIRTIO.unpack(header)
     network = headers.network_at(frame)
     is_tcp = offset == _TCP_CHECKSUM_AT
     protocol = "tcp" if kind & ~_ECN != _UDP else "udp"
     parsed = headers.parse(frame)
+    transport = parsed.transport
     if (
         not flags & _NEEDS_CHECKSUM
         or frame[network - 2 : network] not in _ETHERTYPES.get(kind & ~_ECN, ())
-        or (parsed.protocol, parsed.transport) != (protocol, transport)
+        or transport - start not in (0, vlan.TAG_BYTES)
+        or parsed.protocol != protocol
         or is_tcp != (protocol == "tcp")
         or parsed.end != len(frame)
         or not segment
     ):
-        raise NoSegmentsError(f"a frame of type {kind}, with a checksum at {transport} + {offset}")
+        raise NoSegmentsError(f"a frame of type {kind} and protocol {parsed.protocol}")
     payload = transport + ((frame[transport + 12] >> 4) * 4 if is_tcp else _UDP_HEADER)
     count = -(-(len(frame) - payload) // segment)
     if count <= 1:

@@ -75,7 +75,7 @@ class Worker:
                     continue
                 link = live[descriptor]
                 try:
-                    frames, count = link.read()
+                    frames, count = link.read(self._reader)
                 except DeviceGoneError:
                     self._retire(link)
                     continue
@@ -224,7 +224,7 @@ class Worker:
         try:
             if {source.family, output.family} != {socket.AF_PACKET}:
                 raise ValueError(f"not packet sockets: {source}, {output}")  # noqa: TRY301 - closes both
-            link = Link(impairments, begun.seed, source, output, self._reader, begun.origin_ns)
+            link = Link(impairments, begun.seed, source, output, begun.origin_ns)
         except BaseException:
             source.close()
             output.close()

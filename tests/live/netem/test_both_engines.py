@@ -11,6 +11,7 @@ from msgspec import structs
 
 from testbed.engines.netem import fidelity
 from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.segments import contents
 from testbed.impairments import (
     CERTAIN,
     FourState,
@@ -79,7 +80,7 @@ def emulated(*all_impairments):
         for number in range(count):
             link.accept([number.to_bytes(8, "big") * 8], sent_ns(number, gap_s))
         while (now := link.next_wakeup()) is not None:
-            for packet in link.release(now, 1):
+            for packet in map(contents, link.release(now, 1)):
                 number = int.from_bytes(packet[:8], "big")
                 yield Arrival(number, sent_ns(number, gap_s), now)
 

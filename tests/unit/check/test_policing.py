@@ -7,6 +7,7 @@ from testbed.check.comparing import TOO_HIGH, TOO_LOW
 from testbed.check.rates import Train
 from testbed.check.verdict import AS_REQUESTED
 from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.segments import contents
 from testbed.impairments import Impairments, IndependentLoss, Policer
 
 MBIT, KB, MS = 10**6, 1000, 10**6
@@ -21,7 +22,7 @@ def sent_through(policer, *, requested, mtu=1500, loss=None, late_ns=0, seed=1):
     for number, at in enumerate(sent):
         reached = at + (late_ns if number >= len(sent) // 2 else 0)
         link.accept([number.to_bytes(4, "big") + bytes(schedule.frame_bytes - 4)], reached)
-        for packet in link.release(reached, 10):
+        for packet in map(contents, link.release(reached, 10)):
             sequence.append(int.from_bytes(packet[:4], "big"))
             received.append(reached)
     return Train(frame_bytes=schedule.frame_bytes, sent_ns=sent, sequence=sequence, received_ns=received)

@@ -9,6 +9,7 @@ from testbed.check import schedules, traced
 from testbed.check.judging import judge
 from testbed.check.trains import TrainRecord
 from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.segments import contents
 from testbed.impairments import CERTAIN, DelaySteps, Impairments, Jitter, LossSteps
 
 MS, S = 10**6, 10**9
@@ -27,7 +28,9 @@ def probes(real, origin, begin):
     arrivals = []
     for number, at in enumerate([*sent, begin + count * interval + 10 * S]):
         while (wakeup := link.next_wakeup()) is not None and wakeup <= at:
-            arrivals += [(int.from_bytes(packet, "big"), wakeup + LAG) for packet in link.release(wakeup, 1)]
+            arrivals += [
+                (int.from_bytes(packet, "big"), wakeup + LAG) for packet in map(contents, link.release(wakeup, 1))
+            ]
         link.accept([number.to_bytes(54, "big")][: number < count], at + LAG)
     return TrainRecord(
         frame_bytes=54,

@@ -8,8 +8,8 @@ from testbed.engines.userspace import headers
 from testbed.engines.userspace.segments import contents
 
 if TYPE_CHECKING:
-    from testbed.engines.userspace.stages.stage import Counts, Frame
     from testbed.engines.userspace.segments import Packet
+    from testbed.engines.userspace.stages.stage import Counts, Frame
     from testbed.impairments import Drop
 
 _FLAGS: Final = {letter: 1 << bit for bit, letter in enumerate("fsrpau")}

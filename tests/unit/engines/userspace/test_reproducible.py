@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.segments import contents
 from testbed.impairments import (
     CERTAIN,
     Bottleneck,
@@ -48,7 +49,7 @@ def fate(wakes):
 
     def release(until):
         while (wakeup := link.next_wakeup()) is not None and wakeup <= until:
-            for packet in link.release(wakeup, 1):
+            for packet in map(contents, link.release(wakeup, 1)):
                 digest.update(wakeup.to_bytes(8, "big") + packet)
 
     for number in range(3000):

@@ -5,6 +5,7 @@ import pytest
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.headers import is_l4s
 from testbed.engines.userspace.queueing.red import RedQueue
+from testbed.engines.userspace.segments import contents
 from testbed.engines.userspace.stages.stage import Counts, random_words
 from testbed.impairments import Bottleneck, CoDel, DropTail, DualPi2, FixedRate, Impairments, Pie, Red
 from tests.counting import counted
@@ -103,7 +104,7 @@ def test_dualpi2_does_not_let_l4s_starve_the_other_queue():
         for ecn in (ECT1, ECT1, 0):
             packet = bytes(12) + b"\x08\x00\x45" + bytes([ecn]) + (986).to_bytes(2, "big") + bytes(982)
             link.accept([packet], now)
-        for packet in link.release(now, 10):
+        for packet in map(contents, link.release(now, 10)):
             sent[0 if packet[15] == 0 else ECT1] += 1
     assert sent[0] > 0.08 * sum(sent.values())
     assert counted(link.stats()).early_drops > 0  # overload: both are dropped
@@ -146,7 +147,7 @@ def test_a_change_of_discipline_keeps_what_waits():
         assert link.stats().in_flight == 100
         out = []
         while (wakeup := link.next_wakeup()) is not None:
-            out += [int.from_bytes(packet[:4], "big") for packet in link.release(wakeup, 1)]
+            out += [int.from_bytes(packet[:4], "big") for packet in map(contents, link.release(wakeup, 1))]
         if isinstance(discipline, Pie | Red):  # the others drop from the head what has waited
             assert out == list(range(100))
 

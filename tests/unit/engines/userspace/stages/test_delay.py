@@ -5,6 +5,7 @@ from statistics import fmean, pstdev
 import pytest
 
 from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.segments import contents
 from testbed.impairments import (
     CERTAIN,
     Impairments,
@@ -24,7 +25,7 @@ def delays(count=FRAMES, interval=100 * MS, **impairments):
     for number in range(count):
         link.accept([number.to_bytes(4, "big")], number * interval)
     while (now := link.next_wakeup()) is not None:
-        (packet,) = link.release(now, 1)
+        (packet,) = map(contents, link.release(now, 1))
         held[int.from_bytes(packet, "big")] = now - int.from_bytes(packet, "big") * interval
     return held
 
@@ -63,7 +64,7 @@ def test_order_is_kept_or_free():
         link = LinkEmulator(Impairments(delay_ns=10 * MS, jitter=jitter), 7, 0)
         for number in range(100):
             link.accept([number.to_bytes(4, "big")], number * MS)
-        return [int.from_bytes(packet, "big") for packet in link.release(1000 * MS, 100)]
+        return [int.from_bytes(packet, "big") for packet in map(contents, link.release(1000 * MS, 100))]
 
     assert places(keeps_order=True) == list(range(100))
     assert places(keeps_order=False) != sorted(places(keeps_order=False)) == list(range(100))

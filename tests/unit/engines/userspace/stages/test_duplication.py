@@ -1,6 +1,7 @@
 from math import sqrt
 
 from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.segments import contents
 from testbed.impairments import (
     CERTAIN,
     Impairments,
@@ -16,7 +17,7 @@ def carried(**impairments):
     link.accept([number.to_bytes(4, "big") for number in range(FRAMES)], 0)
     out = []
     while (now := link.next_wakeup()) is not None:
-        out += [(now, int.from_bytes(packet, "big")) for packet in link.release(now, FRAMES)]
+        out += [(now, int.from_bytes(packet, "big")) for packet in map(contents, link.release(now, FRAMES))]
     return out, link.stats()
 
 

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 import pytest
 
 from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.segments import contents
 from testbed.impairments import (
     CERTAIN,
     CorrelatedLoss,
@@ -23,7 +24,7 @@ def losses(**impairments):
     """Whether each of the frames is lost."""
     link = LinkEmulator(Impairments(**impairments), 7, 0)
     link.accept([number.to_bytes(4, "big") for number in range(FRAMES)], 0)
-    passed = {int.from_bytes(packet, "big") for packet in link.release(0, FRAMES)}
+    passed = {int.from_bytes(packet, "big") for packet in map(contents, link.release(0, FRAMES))}
     return [number not in passed for number in range(FRAMES)]
 
 
