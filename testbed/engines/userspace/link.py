@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import time
 from dataclasses import replace
@@ -18,11 +20,17 @@ if TYPE_CHECKING:
 
     from testbed.engines.counters import Counters
     from testbed.engines.userspace.reading import FrameReader
+    from testbed.engines.userspace.segments import Packet
     from testbed.impairments import Impairments
 
 _RELEASE_BATCH: Final = 2 * BATCH
 """The most packets that one link sends before the next has its turn, or twice those that it has read if these are more:
 so a backlog shrinks."""
+
+
+_CUTTING_NS: Final = 10**9
+"""How long a link sends single packets to a port that has refused several as one frame. The kernel drops what it would
+have to cut for a port without offloads (__dev_direct_xmit in net/core/dev.c)."""
 
 
 class DeviceGoneError(Exception):
@@ -61,6 +69,7 @@ class Link:
         self._mtu = mtu(source)
         self._arrived = 0
         self._release_most = _RELEASE_BATCH
+        self._cutting_until = 0
         self.restart(origin_ns)
 
     def replace(self, impairments: Impairments) -> None:
@@ -106,18 +115,37 @@ class Link:
         Raises:
             DeviceGoneError: the output's device no longer exists.
         """
-        send = self._output.send
         for packet in self.emulator.release(now, self._release_most):
+            if type(packet) is Train and packet.count > 1 and now < self._cutting_until:
+                self._send_apart(packet)
+                continue
             try:
-                if type(packet) is Train:
-                    self._output.sendmsg(packet.buffers())
-                elif isinstance(packet, Unsummed):
-                    send(packet.header + packet)
+                self._send(packet)
+            except OSError as error:  # the port's queue is full, or it is down, which may pass
+                if type(packet) is Train and packet.count > 1 and error.errno == errno.ENOBUFS:
+                    if self._send_apart(packet):
+                        self._cutting_until = now + _CUTTING_NS
                 else:
-                    send(COMPLETE + packet)
-            except OSError:  # the port's queue is full, or it is down, which may pass
-                self._send_failures += number_of(packet)
+                    self._send_failures += number_of(packet)
                 self.check_devices()
+
+    def _send(self, packet: Packet) -> None:
+        if type(packet) is Train:
+            self._output.sendmsg(packet.buffers())
+        elif isinstance(packet, Unsummed):
+            self._output.send(packet.header + packet)
+        else:
+            self._output.send(COMPLETE + packet)
+
+    def _send_apart(self, train: Train) -> int:
+        """Send each packet of a train on its own; return how many could be sent."""
+        sent = 0
+        for number in range(train.count):
+            with contextlib.suppress(OSError):
+                self._send(train.part(number, number + 1))
+                sent += 1
+        self._send_failures += train.count - sent
+        return sent
 
     def check_devices(self) -> None:
         """Raise DeviceGoneError if a device no longer exists; one that is down may come up again."""
