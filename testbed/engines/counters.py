@@ -10,6 +10,8 @@ from typing import ClassVar
 class Counters:
     """Counters of one link since it was made or restarted; packets unless the name says otherwise.
 
+    A frame of segmentation offload counts as the packets that it is on the wire.
+
     A counter is None if the engine does not have it, so a reader needs no list of engines. Frames count from
     the MAC header on.
 
@@ -33,7 +35,8 @@ class Counters:
             quarter of their value wide.
         late: released more than 2^20 ns, a millisecond, later than requested.
         kernel_drops: dropped by the kernel because the engine did not read them in time.
-        oversize: frames larger than the device's MTU allows, dropped: an offload is on that must be off.
+        oversize: frames dropped because their packets are larger than the device's MTU, or can't be told apart: an
+            offload is on that must be off.
         send_failures: released, but refused by the receiver's port (down, or its queue full).
         origin_ns: time zero of the link's traces, ns of CLOCK_MONOTONIC.
         worker: pid of the process that carries the link, and maybe others.

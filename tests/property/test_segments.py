@@ -142,5 +142,5 @@ def test_packets_of_a_frame_have_the_fate_of_single_packets(first, later, seed):
                 assert whole.accept(packets, now) == alone.accept(single, now) == len(single)
             else:
                 assert released(whole) == released(alone)
-        assert whole.stats() == alone.stats()
+        assert whole.stats(now) == alone.stats(now)
         assert whole.next_wakeup() == alone.next_wakeup()
