@@ -21,16 +21,19 @@ class _Ramp:
 
     Args:
         train: the packets.
+        came: when they reached the queue.
         start: when the first bit is sent.
         carry: the work of less than a nanosecond that is left from the packet before (`transmitters.BYTE_WORK`).
         work: of sending one of them.
         rate_bps: of the transmitter.
     """
 
-    __slots__ = ("carry", "rate_bps", "start", "train", "work")
+    __slots__ = ("came", "carry", "rate_bps", "size", "start", "train", "work")
 
-    def __init__(self, train: Train, *, start: int, carry: int, work: int, rate_bps: int) -> None:
+    def __init__(self, train: Train, *, came: int, start: int, carry: int, work: int, rate_bps: int) -> None:
         self.train = train
+        self.came = came
+        self.size = len(train) // train.count
         self.start = start
         self.carry = carry
         self.work = work
@@ -50,7 +53,7 @@ class _Ramp:
         """Return those packets from `first` to before `stop`."""
         start, carry = self.end(first)
         train = self.train.part(first, stop)
-        return _Ramp(train, start=start, carry=carry, work=self.work, rate_bps=self.rate_bps)
+        return _Ramp(train, came=self.came, start=start, carry=carry, work=self.work, rate_bps=self.rate_bps)
 
 
 class ConstantRateBottleneck:
@@ -76,7 +79,7 @@ class ConstantRateBottleneck:
         "_rate_bps",
         "_waiting",
         "_waiting_bytes",
-        "_waiting_packets",
+        "_waiting_more",
     )
 
     def __init__(self, bottleneck: Bottleneck, counts: Counts, now: int, contents: Contents) -> None:
@@ -93,7 +96,7 @@ class ConstantRateBottleneck:
         # those of its first packet.
         self._waiting: deque[tuple[int, int, int, int, _Ramp | None]] = deque()
         self._waiting_bytes = 0
-        self._waiting_packets = 0
+        self._waiting_more = 0  # packets of ramps besides the first of each
         if contents.sending is not None:
             work, packet = contents.sending
             duration, self._carry = divmod(work, self._rate_bps)
@@ -102,7 +105,6 @@ class ConstantRateBottleneck:
         for came, packet in contents.waiting:
             self._waiting.append((self._free_ns, len(packet), came, self._carry, None))
             self._waiting_bytes += len(packet)
-            self._waiting_packets += 1
             duration, self._carry = divmod(self._work(len(packet)) + self._carry, self._rate_bps)
             self._free_ns += duration
             self._out.append((self._free_ns, packet))
@@ -178,7 +180,7 @@ class ConstantRateBottleneck:
 
     def queued(self, now: int) -> tuple[int, int]:
         """Return how many packets and bytes waited at `now`, of those that `take` has seen reach the queue."""
-        count, waiting_bytes = self._waiting_packets, self._waiting_bytes
+        count, waiting_bytes = len(self._waiting) + self._waiting_more, self._waiting_bytes
         for _, size, _, _, ramp in takewhile(lambda entry: entry[0] <= now, self._waiting):
             begun = min(ramp.sent(now) + 1, ramp.train.count) if ramp else 1
             count -= begun
@@ -192,49 +194,49 @@ class ConstantRateBottleneck:
         free = self._free_ns
         carry = self._carry
         waiting = self._waiting
+        waiting_bytes = self._waiting_bytes
+        most = self._counts.queue_most_bytes
         coming = self._coming
         sent = self._out.append
         while coming and coming[0][0] <= now:
             due, packet = coming.popleft()
             while waiting and waiting[0][0] <= due:
-                self._leave_queue(due)
+                entry = waiting.popleft()
+                waiting_bytes -= self._begin(entry[4], due) if entry[4] else entry[1]
             if type(packet) is Train and packet.count > 1:
-                self._free_ns, self._carry = free, carry
+                self._free_ns, self._carry, self._waiting_bytes = free, carry, waiting_bytes
                 self._send(packet, due)
-                free, carry = self._free_ns, self._carry
+                free, carry, waiting_bytes = self._free_ns, self._carry, self._waiting_bytes
+                most = max(most, waiting_bytes)
                 continue
             size = len(packet)
             if free < due:
                 free = due
                 carry = 0
             elif free > due:
-                if self._waiting_bytes + size > self._queue_bytes:
+                if waiting_bytes + size > self._queue_bytes:
                     self._counts.drop_full(packet)
                     continue
                 waiting.append((free, size, due, carry, None))
-                self._enqueue(1, size)
+                waiting_bytes += size
+                most = max(most, waiting_bytes)
             duration, carry = divmod((size + overhead) * BYTE_WORK + carry, rate)
             free += duration
             sent((free, packet))
         self._free_ns = free
         self._carry = carry
+        self._waiting_bytes = waiting_bytes
+        self._counts.queue_most_bytes = most
 
-    def _enqueue(self, count: int, size: int) -> None:
-        """Count packets that reach the queue, each of `size` bytes."""
-        self._waiting_packets += count
-        self._waiting_bytes = waiting_bytes = self._waiting_bytes + count * size
-        self._counts.queue_most_bytes = max(self._counts.queue_most_bytes, waiting_bytes)
-
-    def _leave_queue(self, due: int) -> None:
-        """Remove those of the first waiting entry that begin to be sent by `due`; at least its first packet does."""
-        _, size, came, _, ramp = self._waiting.popleft()
-        count = ramp.train.count if ramp else 1
-        begun = min(ramp.sent(due) + 1, count) if ramp else 1
-        self._waiting_packets -= begun
-        self._waiting_bytes -= size * begun
-        if ramp and begun < count:
+    def _begin(self, ramp: _Ramp, due: int) -> int:
+        """Return the bytes of those packets that begin to be sent by `due`, at least the first; the others wait on."""
+        count = ramp.train.count
+        begun = min(ramp.sent(due) + 1, count)
+        if begun < count:
             rest = ramp.part(begun, count)
-            self._waiting.appendleft((rest.start, size, came, rest.carry, rest))
+            self._waiting.appendleft((rest.start, ramp.size, ramp.came, rest.carry, rest))
+        self._waiting_more -= begun - (begun == count)
+        return begun * ramp.size
 
     def _send(self, train: Train, due: int) -> None:
         """Send or queue the packets of a train that reaches the queue at `due`; drop those that do not fit."""
@@ -253,9 +255,12 @@ class ConstantRateBottleneck:
             stop = max(stop, first)  # a queue that was taken over may hold more than fits into this one
             if first < stop:
                 free, carry = self._free_ns, self._carry
-                ramp = _Ramp(part.part(first, stop), start=free, carry=carry, work=work, rate_bps=self._rate_bps)
+                ramp = _Ramp(
+                    part.part(first, stop), came=due, start=free, carry=carry, work=work, rate_bps=self._rate_bps
+                )
                 self._waiting.append((free, size, due, carry, ramp))
-                self._enqueue(stop - first, size)
+                self._waiting_more += stop - first - 1
+                self._waiting_bytes += size * (stop - first)
                 self._out.append((ramp.end(1)[0], ramp))
                 self._free_ns, self._carry = ramp.end(stop - first)
             if stop < part.count:
