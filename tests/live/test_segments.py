@@ -12,6 +12,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ from testbed.engines.userspace.segments import KINDS, VIRTIO, Train, packet_of, 
 from testbed.engines.userspace.workers import Workers
 from testbed.impairments import CERTAIN, Bottleneck, FixedRate, Impairments, IndependentLoss
 from testbed.linux import namespaces
-from tests.live.test_userspace_worker import ShapedPair
+from tests.live.test_userspace_worker import SEED, ShapedPair
 from tests.offloaded import offloaded
 
 SOL_PACKET, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 15, 23
@@ -154,6 +155,74 @@ def transferred(pair, sent):
         receiving.stdout.readline()
         subprocess.run(send, input=sent, check=True)
         return receiving.stdout.readline().strip()
+
+
+COUNT_DATAGRAMS = """
+import socket, sys
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    sock.bind(("::", 5000))
+    sock.settimeout(2)
+    print(flush=True)
+    try:
+        while True:
+            data = sock.recv(2000)
+            print(int.from_bytes(data[:4], "big"), len(data), len(set(data[4:])))
+    except TimeoutError:
+        pass
+"""
+SEND_DATAGRAMS = """
+import socket, sys
+address, together = sys.argv[1], int(sys.argv[2])
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+with socket.socket(family, socket.SOCK_DGRAM) as sock:
+    sock.connect((address, 5000))
+    if together > 1:
+        sock.setsockopt(socket.SOL_UDP, 103, 1004)  # UDP_SEGMENT, udp(7)
+    for first in range(0, 400, together):
+        sock.send(b"".join(n.to_bytes(4, "big") + bytes([n % 256]) * 1000 for n in range(first, first + together)))
+"""
+
+
+async def numbered(pair, engine, address, together):
+    """Number and size of the datagrams that arrive of 400, of which so many are handed over together."""
+    inside = ("ip", "netns", "exec")
+    receive = (*inside, f"{pair.prefix}-b", sys.executable, "-c", COUNT_DATAGRAMS)
+    send = (*inside, f"{pair.prefix}-a", sys.executable, "-c", SEND_DATAGRAMS, address, str(together))
+    receiving = await asyncio.create_subprocess_exec(*receive, stdout=asyncio.subprocess.PIPE)
+    assert receiving.stdout
+    await receiving.stdout.readline()
+    await engine.restart(["b"])
+    await (await asyncio.create_subprocess_exec(*send)).wait()
+    output, _ = await receiving.communicate()
+    return [tuple(map(int, line.split())) for line in output.splitlines()]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
+def test_the_seed_loses_the_same_datagrams_of_frames_as_of_single_packets(pair, ipv6):
+    loss = CERTAIN // 10
+    address = (pair.addresses6 if ipv6 else pair.addresses)["b"]
+
+    async def measure(together):
+        async with Workers() as engine:
+            await pair.impairments(engine, "b", Impairments(loss=IndependentLoss(probability=loss)))
+            for number in ("0", "58"):  # what a node says of its groups, and ICMPv6, would count; nobody reads there
+                only = ("protocol", "ipv6", "u32", "match", "ip6", "protocol", number, "0xff")
+                elsewhere = ("action", "mirred", "egress", "redirect", "dev", "in-a")
+                pair.switched("tc", "filter", "add", "dev", "port-b", "egress", "prio", "1", *only, *elsewhere)
+            arrived = await numbered(pair, engine, address, together)
+            counted = (await engine.counters())["b"]
+        pair.switched("tc", "qdisc", "del", "dev", "port-b", "clsact")
+        return arrived, counted
+
+    draw = Random(f"{SEED}:0:loss").getrandbits
+    kept = [(number, 1004, 1) for number in range(400) if draw(32) >= loss]
+    for together in (40, 1):
+        arrived, counted = asyncio.run(measure(together))
+        assert arrived == kept
+        assert (counted.packets_in, counted.packets_out, counted.lost) == (400, len(kept), 400 - len(kept))
+        assert counted.bytes_in == 400 * (1004 + 8 + (40 if ipv6 else 20) + 14)
 
 
 def packets_seen(text):
