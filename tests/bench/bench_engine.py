@@ -2,26 +2,40 @@
 
 On the two nodes of the live test's network, each figure with and without the engine in the way: the RTT of ping on an
 idle link (what the engine adds, per direction), UDP datagrams delivered and what they cost the worker, also where their
-sender shares the worker's core, TCP goodput.
+sender shares the worker's core, TCP goodput with windows that fill the link. For the links with a rate also what
+tcpdump sees arrive of TCP, with all headers, beside the rate.
 """
 
 import asyncio
 import json
 import os
+import re
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from testbed.engines.userspace.workers import Workers
-from testbed.impairments import CLEAR, Bottleneck, CoDel, FixedRate, Impairments, IndependentLoss, Jitter
+from testbed.impairments import CERTAIN, CLEAR, Bottleneck, CoDel, FixedRate, Impairments, IndependentLoss, Jitter
 from tests.counting import counted
-from tests.live.test_userspace_worker import ShapedPair
+from tests.live.test_userspace_worker import ShapedPair, run
 
 SECONDS = 4
 MS = 1_000_000
+WINDOW_MOST = 64 << 20
+FRAME_OVERHEAD = 14 + 20 + 32  # of a packet: Ethernet, IPv4, TCP with time stamps
+SEGMENT = 1448
+WINDOW_S = 0.05
 SHAPES = {
     "clear": CLEAR,
+    "delay 5 ms": Impairments(delay_ns=5 * MS),
+    "5 ms, loss 10^-5": Impairments(delay_ns=5 * MS, loss=IndependentLoss(probability=CERTAIN // 10**5)),
+    **{
+        f"5 ms, {mbit / 1000:g} Gbit/s, 10 ms of queue": Impairments(
+            delay_ns=5 * MS, bottleneck=Bottleneck(rate=FixedRate(bps=mbit * 10**6), queue_bytes=mbit * 1250)
+        )
+        for mbit in (1000, 2500, 5000)
+    },
     "delay 10 ms": Impairments(delay_ns=10 * MS),
     "10 ms +- 2 ms, loss 1 in 2^32": Impairments(
         delay_ns=10 * MS, jitter=Jitter(ns=2 * MS), loss=IndependentLoss(probability=1)
@@ -57,6 +71,30 @@ async def rtt(pair: ShapedPair) -> tuple[float, float]:
     return statistics.median(values) * 1000, values[int(len(values) * 0.99)] * 1000
 
 
+async def arriving_bps(pair: ShapedPair) -> float:
+    """Bits per second, with all headers, of the TCP that tcpdump sees in b: the median of 50 ms each."""
+    inside = ("ip", "netns", "exec", f"{pair.prefix}-b", "tcpdump", "-nn", "-tt", "-s", "96", "-B", "65536")
+    only = ("-i", "eth0", "tcp and src", pair.addresses["a"])
+    process = await asyncio.create_subprocess_exec(
+        *inside, *only, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    reading = asyncio.create_task(process.communicate())
+    await asyncio.sleep(1)
+    await iperf3(pair, "-P", "2")
+    process.terminate()
+    output, _ = await reading
+    lines = re.findall(r"^([\d.]+) .* length (\d+)", output.decode(), re.MULTILINE)
+    seen = [(float(at), int(size)) for at, size in lines]
+    rates = []
+    start, total = seen[0][0], 0
+    for at, size in seen[1:]:
+        total += size + max(-(-size // SEGMENT), 1) * FRAME_OVERHEAD
+        if at - start >= WINDOW_S:
+            rates.append(8 * total / (at - start))
+            start, total = at, 0
+    return statistics.median(rates)
+
+
 @contextmanager
 def on_one_core(worker: int) -> Iterator[None]:
     """The worker and all that is started meanwhile share a core."""
@@ -85,6 +123,11 @@ async def udp(pair: ShapedPair, engine: Workers, size: int) -> str:
 async def measure() -> None:
     """Print the table."""
     with ShapedPair() as pair:
+        for node in "ab":
+            for kind in ("rmem", "wmem"):
+                sysctl = f"net.ipv4.tcp_{kind}=4096 131072 {WINDOW_MOST}"
+                run("ip", "netns", "exec", f"{pair.prefix}-{node}", "sysctl", "-qw", sysctl)
+        print(f"load {os.getloadavg()[0]:.1f}")
         plain = await rtt(pair)
         goodput = (await iperf3(pair))["sum_received"]["bits_per_second"]
         print(f"without engine: RTT p50 {plain[0]:.0f} us, p99 {plain[1]:.0f} us; TCP {goodput / 1e6:,.0f} Mbit/s")
@@ -105,6 +148,11 @@ async def measure() -> None:
                     print(f"  UDP   64 byte datagrams, one core   {await udp(pair, engine, 64)}")
                 goodput = (await iperf3(pair))["sum_received"]["bits_per_second"]
                 print(f"  TCP                                 {goodput / 1e6:,.0f} Mbit/s")
+                if impairments.bottleneck and impairments.bottleneck.rate.mean_bps < 10**10:
+                    arrived = await arriving_bps(pair)
+                    error = arrived / impairments.bottleneck.rate.mean_bps - 1
+                    print(f"  TCP that arrives, by tcpdump        {arrived / 1e6:,.1f} Mbit/s, {100 * error:+.2f} %")
+        print(f"load {os.getloadavg()[0]:.1f}")
 
 
 def main() -> None:

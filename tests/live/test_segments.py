@@ -162,7 +162,7 @@ import socket, sys
 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     sock.bind(("::", 5000))
-    sock.settimeout(2)
+    sock.settimeout(1)
     print(flush=True)
     try:
         while True:
