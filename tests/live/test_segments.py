@@ -23,11 +23,12 @@ from testbed.engines.userspace.segments import KINDS, VIRTIO, Train, packet_of, 
 from testbed.engines.userspace.workers import Workers
 from testbed.impairments import CERTAIN, Bottleneck, FixedRate, Impairments, IndependentLoss
 from testbed.linux import namespaces
-from tests.live.test_userspace_worker import SEED, ShapedPair
+from tests.live.test_userspace_worker import SEED, ShapedPair, mac
 from tests.offloaded import offloaded
 
 SOL_PACKET, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 15, 23
 ETH_P_ALL = 3
+ADDRESSES6 = {"a": "2001:2::1", "b": "2001:2::2"}
 SEGMENT_BYTES = 1448
 """Of data, with time stamps (RFC 7323), where the MTU is 1500."""
 RECEIVE = """
@@ -202,7 +203,12 @@ async def numbered(pair, engine, address, together):
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
 def test_the_seed_loses_the_same_datagrams_of_frames_as_of_single_packets(pair, ipv6):
     loss = CERTAIN // 10
-    address = (pair.addresses6 if ipv6 else pair.addresses)["b"]
+    address = pair.addresses["b"]
+    if ipv6:
+        address = ADDRESSES6["b"]
+        for name, other in ("ab", "ba"):
+            pair.ip(name, "address", "add", f"{ADDRESSES6[name]}/64", "dev", "eth0", "nodad")
+            pair.ip(name, "neighbor", "add", ADDRESSES6[other], "lladdr", mac(other), "dev", "eth0")
 
     async def measure(together):
         async with Workers() as engine:

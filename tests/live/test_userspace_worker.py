@@ -43,7 +43,6 @@ class ShapedPair:
     """Nodes a and b on a bridge in a third namespace, with a port and a device for a impaired link towards each."""
 
     addresses = {"a": "198.18.0.1", "b": "198.18.0.2"}  # noqa: RUF012 - a constant
-    addresses6 = {"a": "2001:2::1", "b": "2001:2::2"}  # noqa: RUF012 - a constant
 
     def __enter__(self) -> Self:
         self.prefix = f"testbed-{os.getpid()}"
@@ -66,9 +65,7 @@ class ShapedPair:
             self.ip("s", "link", "set", f"port-{name}", "addrgenmode", "none", "master", "bridge", "up")
             self.ip(name, "link", "set", "eth0", "address", mac(name), "addrgenmode", "none", "up")
             self.ip(name, "address", "add", f"{self.addresses[name]}/24", "dev", "eth0")
-            self.ip(name, "address", "add", f"{self.addresses6[name]}/64", "dev", "eth0", "nodad")
-            for address in (self.addresses[other], self.addresses6[other]):
-                self.ip(name, "neighbor", "add", address, "lladdr", mac(other), "dev", "eth0")
+            self.ip(name, "neighbor", "add", self.addresses[other], "lladdr", mac(other), "dev", "eth0")
             self.ip("s", "link", "add", f"in-{name}", "type", "veth", "peer", f"far-{name}")
             for device in (f"in-{name}", f"far-{name}"):
                 self.ip("s", "link", "set", device, "addrgenmode", "none", "up")
