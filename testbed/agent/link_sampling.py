@@ -37,6 +37,10 @@ _LONGEST_REST_S = 2.0
 _ROUND_S = 1.0
 """In which all links that are idle are looked at."""
 
+_IDLE_MOST = 128
+"""Idle links in one look, so that busy ones are not looked at less often for them; with very many a round takes longer.
+"""
+
 _AT_ONCE = 16
 """Links that are looked at before other calls have their turn."""
 
@@ -152,7 +156,7 @@ async def record(connection: Connection, call: SampleLinks, names: Callable[[], 
             since_ns = time.monotonic_ns() - int(_ROUND_S * 1e9)
             busy = [name for name in present if name in courses and courses[name].changed_ns > since_ns]
             idle = [name for name in present if name not in courses or courses[name].changed_ns <= since_ns]
-            share = min(len(idle), math.ceil(len(idle) * rest_s / _ROUND_S))
+            share = min(_IDLE_MOST, math.ceil(len(idle) * least_s / _ROUND_S))
             due = [idle[(turn + place) % len(idle)] for place in range(share)]
             turn += share
             looked_s, cost_s = time.monotonic(), time.process_time()
