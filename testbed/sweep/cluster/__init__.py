@@ -1,6 +1,7 @@
 """Sweeps over machines: workers of Dask make the runs, each worker one at a time, and the runs come home.
 
 dispatch      which worker makes which run, and what becomes of it
+roster        which workers are used
 connection    the scheduler and its workers; the only module that imports `distributed`
 worker        what is called on a worker; it starts a process for each run
 trial         that process

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
 from testbed.errors import LabError, MachineError, UsageError
+from testbed.runs.output_files import reporting_write_errors
 from testbed.sweep.cluster import worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from distributed import Client, Future
@@ -74,10 +76,11 @@ class Cluster:
 
     def scheduler_version(self) -> str:
         """Return the version of the testbed that the scheduler has; empty if it has none."""
-        try:
-            return str(self._client.run_on_scheduler(worker.version))
-        except (ImportError, AttributeError):
-            return ""
+        with self._asking():
+            try:
+                return str(self._client.run_on_scheduler(worker.version))
+            except (ImportError, AttributeError):
+                return ""
 
     def addresses(self) -> list[str]:
         """Return the addresses of the workers that are there now.
@@ -85,40 +88,39 @@ class Cluster:
         Raises:
             LabError: `scheduler-gone`.
         """
-        try:
+        with self._asking():
             return sorted(self._client.nthreads())
-        except (OSError, TimeoutError) as error:
-            raise self._gone(error) from None
 
     def greetings(self, addresses: Iterable[str]) -> dict[str, Greeting | Exception]:
         """Ask workers what they are; instead of a greeting there may be an error."""
-        return cast(
-            "dict[str, Greeting | Exception]",
-            self._client.run(worker.greet, workers=[*addresses], on_error="return"),
-        )
+        with self._asking():
+            answers = self._client.run(worker.greet, workers=[*addresses], on_error="return")
+        return cast("dict[str, Greeting | Exception]", answers)
 
     def give_files(self, address: str, scratch: str, name: str, content: bytes) -> str:
         """Give a worker the archive of files, and return its path there.
 
         Raises:
             WorkerGoneError: the worker does not answer.
+            LabError: `worker-failed`: it can't keep them.
         """
         path = self._files[address] = str(self._call(address, worker.keep_files, scratch, name, content))
         return path
 
     def begin(self, trial: str, address: str, scratch: str, files: str, plan: Mapping[str, Any]) -> None:
         """Have a worker make a run; `report` tells when it has ended."""
-        future = self._client.submit(
-            worker.make,
-            trial,
-            scratch,
-            files,
-            plan,
-            workers=[address],
-            allow_other_workers=False,
-            resources={worker.RESOURCE: 1},
-            pure=False,
-        )
+        with self._asking():
+            future = self._client.submit(
+                worker.make,
+                trial,
+                scratch,
+                files,
+                plan,
+                workers=[address],
+                allow_other_workers=False,
+                resources={worker.RESOURCE: 1},
+                pure=False,
+            )
         self._futures[trial] = address, future
         future.add_done_callback(lambda done: self._reports.put((trial, done)))
 
@@ -141,16 +143,18 @@ class Cluster:
 
         Raises:
             WorkerGoneError: the worker does not answer.
+            LabError: `worker-failed`: it does not have the run any more.
+            UsageError: `not-written`.
         """
-        with file.open("wb") as written:
+        with reporting_write_errors(file), file.open("wb") as written:
             while content := self._call(address, worker.piece, directory, written.tell(), _PIECE_BYTES):
                 written.write(cast("bytes", content))
         self._call(address, worker.forget, directory)
 
     def abandon(self, trial: str) -> None:
         """Expect no report of a trial any more."""
-        _, future = self._futures.pop(trial)
-        self._client.cancel([future], force=True)
+        if known := self._futures.pop(trial, None):
+            self._client.cancel([known[1]], force=True)
 
     def stop(self) -> list[str]:
         """Stop all trials, wait until their labs are down, and remove the files from all workers.
@@ -159,12 +163,13 @@ class Cluster:
             The addresses of workers where a lab is not down.
         """
         trials = [*self._futures]
-        for trial in trials:
-            self.abandon(trial)
         try:
-            addresses = [address for address in self._client.nthreads() if address in self._files]
-            answers = self._client.run(worker.stop, trials, self._files, workers=addresses, on_error="return")
-        except (OSError, TimeoutError) as error:  # without a scheduler, workers end, and trials with them
+            with self._asking():
+                for trial in trials:
+                    self.abandon(trial)
+                addresses = [address for address in self._client.nthreads() if address in self._files]
+                answers = self._client.run(worker.stop, trials, self._files, workers=addresses, on_error="return")
+        except LabError as error:  # without a scheduler, workers end, and trials with them
             _log.info("trials are not stopped: %s", error)
             return []
         return [address for address, answer in answers.items() if answer is False]
@@ -177,15 +182,27 @@ class Cluster:
         try:
             return self._client.run(function, *arguments, workers=[address])[address]
         except (OSError, TimeoutError, KeyError) as error:
-            _log.info("worker %s does not answer: %s", address, error)
+            if address in self.addresses():
+                raise LabError("worker-failed", f"worker {address}: {error}") from None
             raise WorkerGoneError(address) from None
 
-    def _gone(self, error: Exception) -> LabError:
-        return LabError(
-            "scheduler-gone",
-            f"the Dask scheduler at {self.address} does not answer any more: {error}",
-            "the same command continues the sweep when it does",
-        )
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Turn errors that say that there is no scheduler any more into ours.
+
+        Raises:
+            LabError: `scheduler-gone`.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, OSError | TimeoutError) and self._client.status == "running":
+                raise
+            raise LabError(
+                "scheduler-gone",
+                f"the Dask scheduler at {self.address} does not answer any more: {error}",
+                "the same command continues the sweep when it does",
+            ) from None
 
 
 def _connected(address: str) -> Client:

@@ -6,15 +6,14 @@ import logging
 import secrets
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testbed import __version__, interruption, topology
+from testbed import interruption, topology
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 from testbed.lab import resolve
 from testbed.sweep.cluster import arrival, files
 from testbed.sweep.cluster.connection import Cluster, WorkerGoneError
-from testbed.sweep.cluster.worker import RESOURCE, Greeting
+from testbed.sweep.cluster.roster import Job, Roster
 from testbed.sweep.making import TOO_MANY, runtime_of
 from testbed.sweep.time_left import left_s
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from testbed.plan import Plan
     from testbed.runs import Run
     from testbed.sweep.cluster.connection import Report
+    from testbed.sweep.cluster.roster import Worker
     from testbed.sweep.cluster.trial import Outcome
     from testbed.sweep.matrix import Trial
     from testbed.sweep.observer import SweepObserver
@@ -80,36 +80,6 @@ def make_on_workers(
                 observer.noted(f"{each} did not take its lab down in time; testbed ps there shows it")
 
 
-@dataclass(slots=True, kw_only=True)
-class Worker:
-    """A worker that makes runs.
-
-    Attributes:
-        files: where it has the archive of files.
-        job: what it makes now.
-        in_a_row: how many runs in a row have failed on it.
-    """
-
-    address: str
-    greeting: Greeting
-    files: str
-    job: Job | None = None
-    in_a_row: int = 0
-
-    def __str__(self) -> str:
-        name = self.greeting.name
-        return name if name == self.address else f"{name} ({self.address})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A trial that a worker makes; `identifier` is another one each time that the trial is made."""
-
-    identifier: str
-    trial: Trial
-    plan: Plan
-
-
 class Dispatch:
     """Gives runs to workers, one at a time to each, and takes in what comes of them."""
 
@@ -129,17 +99,15 @@ class Dispatch:
         self._runs, self._outcome, self._observer = runs, outcome, observer
         self._numbers = {trial.key: number for number, trial in enumerate(todo, total - len(todo) + 1)}
         self._losses: Counter[tuple[str, int]] = Counter()
-        self._workers: dict[str, Worker] = {}
-        self._unused: dict[str, str] = {}
-        """Addresses of workers that are not used, with their machines."""
         self._last_error: TestbedError | None = None
-        self._last_look = self._last_seen = time.monotonic()
+        self._last_look = time.monotonic()
         self._arriving = arrival.arriving(outcome.directory)
-        self._archive = files.pack(self._plan(trial) for trial in {one.cell.number: one for one in todo}.values())
+        plans = (self._plan(trial) for trial in {one.cell.number: one for one in todo}.values())
+        self._roster = Roster(cluster, observer, files.pack(plans))
 
     def run(self) -> None:
         """Make all runs; see `make_on_workers`."""
-        self._begin()
+        self._roster.begin()
         while self._waiting or self._busy:
             self._give_out()
             if report := self._cluster.report(_LOOK_S):
@@ -149,76 +117,14 @@ class Dispatch:
 
     @property
     def _busy(self) -> list[Worker]:
-        return [each for each in self._workers.values() if each.job]
-
-    def _begin(self) -> None:
-        """Welcome the first workers."""
-        version = self._cluster.scheduler_version()
-        if version != __version__:
-            raise _versions_differ("the scheduler", version)
-        for address, greeting in self._greetings(self._cluster.addresses()).items():
-            if isinstance(greeting, str):
-                self._refuse(address, greeting)
-            elif greeting.version != __version__:
-                raise _versions_differ(f"worker {address}", greeting.version)
-            else:
-                self._welcome(address, greeting)
-        if not self._workers:
-            why = f"none of its {len(self._unused)} can make runs" if self._unused else "there is none"
-            raise MachineError(
-                "no-workers",
-                f"the scheduler at {self._cluster.address} has no worker for this: {why}",
-                f"start one on each machine: dask worker {self._cluster.address} --nthreads 1 --resources {RESOURCE}=1",
-            )
-        names = ", ".join(map(str, self._workers.values()))
-        self._observer.noted(f"{len(self._workers)} at {self._cluster.address}: {names}")
-
-    def _greetings(self, addresses: Iterable[str]) -> dict[str, Greeting | str]:
-        """Ask workers what they are; instead of a greeting there may be the reason why there is none."""
-        return {
-            address: found if isinstance(found, Greeting) else f"{type(found).__name__}: {found}"
-            for address, found in sorted(self._cluster.greetings(addresses).items())
-        }
-
-    def _welcome(self, address: str, greeting: Greeting) -> None:
-        """Use a worker, if it can be used."""
-        same = [str(each) for each in self._workers.values() if each.greeting.machine == greeting.machine]
-        if greeting.labs < 1:
-            self._refuse(address, f"it has no resource {RESOURCE}: start it with --resources {RESOURCE}=1")
-        elif same:
-            self._refuse(address, f"it is on the same machine as {same[0]}", greeting.machine)
-        else:
-            name = f"testbed-{self._outcome.matrix.identifier}-{secrets.token_hex(4)}.zip"
-            try:
-                stored = self._cluster.give_files(address, greeting.scratch, name, self._archive)
-            except WorkerGoneError:
-                return
-            self._workers[address] = Worker(address=address, greeting=greeting, files=stored)
-
-    def _refuse(self, address: str, why: str, machine: str = "") -> None:
-        self._unused[address] = machine
-        self._observer.noted(f"{address} is not used: {why}")
+        return [each for each in self._roster.workers.values() if each.job]
 
     def _look(self) -> None:
         """See which workers have gone, and which have come."""
         self._last_look = time.monotonic()
-        present = set(self._cluster.addresses())
-        for worker in [each for each in self._workers.values() if each.address not in present]:
+        for worker in self._roster.look():
             self._lose(worker)
-        self._unused = {address: machine for address, machine in self._unused.items() if address in present}
-        if new := present - self._workers.keys() - self._unused.keys():
-            for address, greeting in self._greetings(new).items():
-                if isinstance(greeting, str):
-                    continue  # it has gone again
-                if greeting.version != __version__:
-                    self._refuse(address, f"it has testbed {greeting.version}, and this is {__version__}")
-                    continue
-                self._welcome(address, greeting)
-                if address in self._workers:
-                    self._observer.noted(f"{self._workers[address]} has come")
-        if self._workers:
-            self._last_seen = time.monotonic()
-        elif time.monotonic() - self._last_seen > _RETURN_S or self._unused:
+        if self._roster.empty_s > _RETURN_S:
             raise self._none_left()
 
     def _none_left(self) -> TestbedError:
@@ -232,7 +138,7 @@ class Dispatch:
 
     def _give_out(self) -> None:
         """Give each idle worker the next trial."""
-        for worker in [*self._workers.values()]:
+        for worker in [*self._roster.workers.values()]:
             if worker.job or not self._waiting:
                 continue
             if runtime_of(self._waiting[0], self._outcome.matrix, self._runs) == "auto" and self._busy:
@@ -242,7 +148,7 @@ class Dispatch:
             worker.job = Job(identifier=identifier, trial=trial, plan=self._plan(trial))
             rest = [*self._waiting, *(each.job.trial for each in self._busy if each.job)]
             left = left_s(rest, self._runs)
-            left = left and left / len(self._workers)
+            left = left and left / len(self._roster.workers)
             self._observer.started(trial, self._numbers[trial.key], left, str(worker))
             self._cluster.begin(
                 identifier, worker.address, worker.greeting.scratch, worker.files, worker.job.plan.to_json()
@@ -276,6 +182,10 @@ class Dispatch:
         except WorkerGoneError:
             self._lose(worker)
             return
+        except LabError as error:
+            worker.job = None
+            self._fail(worker, job.trial, error)
+            return
         worker.job = None
         if report.outcome.failure:
             self._fail(worker, job.trial, _error(report.outcome, job, report.directory, run))
@@ -305,19 +215,17 @@ class Dispatch:
         else:
             self._observer.failed(trial, error)
         if isinstance(error, MachineError) or worker.in_a_row == TOO_MANY:
-            del self._workers[worker.address]
             found = (
                 "it lacks something" if isinstance(error, MachineError) else f"{TOO_MANY} runs in a row failed there"
             )
-            self._refuse(worker.address, f"{found}: {error.message}")
-            if not self._workers and (self._waiting or isinstance(error, MachineError)):
+            self._roster.dismiss(worker, f"{found}: {error.message}")
+            if not self._roster.workers and (self._waiting or isinstance(error, MachineError)):
                 raise self._none_left()
 
     def _lose(self, worker: Worker) -> None:
         """Give the trial of a worker that has gone to another one."""
         _log.info("worker %s has gone", worker)
-        del self._workers[worker.address]
-        self._unused = {each: machine for each, machine in self._unused.items() if machine != worker.greeting.machine}
+        self._roster.lose(worker)
         if worker.job is None:
             self._observer.noted(f"{worker} has gone")
             return
@@ -347,15 +255,6 @@ def _require_sendable(todo: Iterable[Trial]) -> None:
                 "machine, which workers don't have",
                 "leave --workers out, or describe them as nodes",
             )
-
-
-def _versions_differ(who: str, version: str) -> MachineError:
-    found = f"testbed {version}" if version else "no testbed that can make runs for others"
-    return MachineError(
-        "versions-differ",
-        f"{who} has {found}, and this is testbed {__version__}",
-        f"pip install 'testbed-lab[cluster]=={__version__}' there, and start it again",
-    )
 
 
 def _error(outcome: Outcome, job: Job, directory: str, run: Run | None) -> TestbedError:

@@ -89,6 +89,8 @@ class Pretended(Cluster):
         if self.becomes.get(self.count) == "dies on the way":
             del self.workers[address]
             raise WorkerGoneError(address)
+        if self.becomes.get(self.count) == "is lost":
+            raise LabError("worker-failed", "worker a: no such file")
         file.write_bytes(self.archive.read_bytes())
 
     def abandon(self, trial):
@@ -179,6 +181,13 @@ def test_a_run_that_fails_is_missing_and_the_others_are_made(carried_out):
     assert done.error is None
     assert [key for key, _ in done.heard.failures] == [done.order[1]]
     assert sorted(done.runs) == sorted([done.order[0], done.order[2]])
+
+
+def test_a_run_that_the_worker_has_lost_is_missing(carried_out):
+    done = carried_out({"a": greeting("east"), "b": greeting("west")}, {1: "is lost"})
+    assert done.error is None
+    assert done.heard.failures == [(done.order[0], "worker-failed: worker a: no such file")]
+    assert sorted(done.runs) == sorted(done.order[1:])
 
 
 def test_three_failures_in_a_row_on_the_only_worker_end_the_sweep(carried_out):
