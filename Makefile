@@ -91,10 +91,10 @@ test: $(bin)/installed-dev ## Run all tests; what this machine can't run is skip
 	@echo "test     pytest $(args)"
 	@$(bin)/pytest $(args)
 
-soak_parts := grid kills cycles disturbed engine hostile
-soak: $(bin)/installed-dev nodes-image ## Every kind over every delay and loss; faults and hostile input: docs/robustness.md. Hours
+soak_parts := faults kills cycles disturbed engine hostile grid
+soak: $(bin)/installed-dev nodes-image ## Faults, hostile input, every kind over every delay: docs/robustness.md. Hours; scale=0.05 is less
 	@echo "soak     pytest $(soak_parts:%=tests/soak/%.py) $(args)"
-	@$(bin)/pytest $(soak_parts:%=tests/soak/%.py) $(args)
+	@SOAK_SCALE=$(scale) $(bin)/pytest $(soak_parts:%=tests/soak/%.py) $(args)
 
 lint: $(bin)/installed-dev ## Check style, types and the layers
 	@echo "lint     ruff check"; $(bin)/ruff check .

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import tarfile
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
 
 from testbed.errors import LabError, UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-def packed(source: Path, name: str) -> bytes:
-    """Return a tar archive of a file or of a directory with all that is in it, owned by root.
+
+@contextmanager
+def packed(source: Path, name: str) -> Iterator[IO[bytes]]:
+    """Give a tar archive of a file or of a directory with all that is in it, owned by root: a file that then goes.
 
     Args:
         source: the file or directory of this machine.
@@ -26,17 +32,19 @@ def packed(source: Path, name: str) -> bytes:
         entry.uname = entry.gname = "root"
         return entry
 
-    archive = io.BytesIO()
-    try:
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            tar.add(source, name, filter=by_root)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError("no-such-file", f"{source} can't be read: {reason}", "name a file of this machine") from None
-    return archive.getvalue()
+    with tempfile.TemporaryFile() as archive:  # not in memory: it may be long
+        try:
+            with tarfile.open(fileobj=archive, mode="w") as tar:
+                tar.add(source, name, filter=by_root)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            hint = "name a file of this machine, and have space for it where temporary files are"
+            raise UsageError("no-such-file", f"{source} can't be read: {reason}", hint) from None
+        archive.seek(0)
+        yield archive
 
 
-def unpack(archive: bytes, destination: Path) -> None:
+def unpack(archive: IO[bytes], destination: Path) -> None:
     """Write what an archive of a node contains, one file or one directory, to this path.
 
     Nothing is written outside the path, whatever the archive of a node says: members that are neither files nor
@@ -47,7 +55,7 @@ def unpack(archive: bytes, destination: Path) -> None:
         UsageError: `file-refused`: the path can't be written.
     """
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        with tarfile.open(fileobj=archive) as tar:
             for member in tar:
                 _write(tar, member, destination)
     except tarfile.TarError as error:  # netns runs the node's tar, which may be anything

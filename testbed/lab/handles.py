@@ -152,7 +152,8 @@ class NodeHandle:
         source = arguments.path(source, "source")
         path = self._copyable(destination, "destination")
         name = f"{path}/{source.name}" if destination.endswith("/") else path
-        self._runtime.put(self._lab, self.name, files.packed(source, name.lstrip("/")))
+        with files.packed(source, name.lstrip("/")) as archive:
+            self._runtime.put(self._lab, self.name, archive)
 
     def get(self, source: str, destination: Path | str) -> Path:
         """Copy a file or a directory of the node to this machine, and return where it is.
@@ -172,7 +173,8 @@ class NodeHandle:
         written = arguments.path(destination, "destination")
         if written.is_dir():
             written /= path.rpartition("/")[2]
-        files.unpack(self._runtime.get(self._lab, self.name, path), written)
+        with self._runtime.get(self._lab, self.name, path) as archive:
+            files.unpack(archive, written)
         return written
 
     def _copyable(self, path: str, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -301,8 +301,8 @@ class Runtime(Protocol):
         """
         ...
 
-    def put(self, lab: str, node: str, archive: bytes) -> None:
-        """Unpack a tar archive at a node's root directory; directories that are missing are made.
+    def put(self, lab: str, node: str, archive: IO[bytes]) -> None:
+        """Unpack a tar archive, an open file, at a node's root directory; directories that are missing are made.
 
         Raises:
             UsageError: `unknown-node`.
@@ -310,8 +310,10 @@ class Runtime(Protocol):
         """
         ...
 
-    def get(self, lab: str, node: str, path: str) -> bytes:
+    def get(self, lab: str, node: str, path: str) -> IO[bytes]:
         """Return a tar archive of a file or directory of a node; its members begin with the last part of the path.
+
+        It is a temporary file, which goes when it is closed.
 
         Raises:
             UsageError: `unknown-node`.

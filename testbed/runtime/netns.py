@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from testbed.agent import messages, node_logs, protocol
 from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
@@ -277,11 +277,11 @@ class NetnsRuntime:
         """See `testbed.runtime.Runtime`."""
         return netns_commands.start(self.connect(lab), node, argv)
 
-    def put(self, lab: str, node: str, archive: bytes) -> None:
+    def put(self, lab: str, node: str, archive: IO[bytes]) -> None:
         """See `testbed.runtime.Runtime`."""
         netns_files.put(self.connect(lab), node, archive)
 
-    def get(self, lab: str, node: str, path: str) -> bytes:
+    def get(self, lab: str, node: str, path: str) -> IO[bytes]:
         """See `testbed.runtime.Runtime`."""
         return netns_files.get(self.connect(lab), node, path)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import tempfile
+from typing import IO, TYPE_CHECKING
 
 from testbed.errors import LabError
 
@@ -13,33 +14,34 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
 
 
-def put(agent: Agent, node: str, archive: bytes) -> None:
+def put(agent: Agent, node: str, archive: IO[bytes]) -> None:
     """Unpack a tar archive at a node's root directory; see `testbed.runtime.Runtime.put`."""
-    _tar(agent, node, ["--extract", "--directory", "/"], archive)
+    with tempfile.TemporaryFile() as written:
+        _tar(agent, node, ["--extract", "--directory", "/"], archive.fileno(), written.fileno())
 
 
-def get(agent: Agent, node: str, path: str) -> bytes:
+def get(agent: Agent, node: str, path: str) -> IO[bytes]:
     """Return a tar archive of a file or directory of a node; see `testbed.runtime.Runtime.get`."""
     directory, _, name = path.rpartition("/")
-    return _tar(agent, node, ["--create", "--directory", f"{directory}/", "--", name])
+    written = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    try:
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+            options = ["--create", "--directory", f"{directory}/", "--", name]
+            _tar(agent, node, options, nothing.fileno(), written.fileno())
+    except BaseException:
+        written.close()
+        raise
+    written.seek(0)
+    return written
 
 
-def _tar(agent: Agent, node: str, options: Sequence[str], archive: bytes = b"") -> bytes:
-    """Run tar in a node and return what it writes.
+def _tar(agent: Agent, node: str, options: Sequence[str], given: int, written: int) -> None:
+    """Run tar in a node, with files as its standard streams: pipes would have to be served by threads.
 
     Raises:
         LabError: `copy-failed`.
     """
-    with (
-        os.fdopen(os.memfd_create("stdin"), "r+b") as given,  # not pipes, which threads would have to serve
-        os.fdopen(os.memfd_create("stdout"), "r+b") as written,
-    ):
-        given.write(archive)
-        given.seek(0)
-        streams = [given.fileno(), written.fileno()]
-        with agent.spawn(node, ["tar", "--file", "-", *options], stdio=streams) as process:
-            said = "".join(text for _, text in process.output())
-            if process.wait():
-                raise LabError("copy-failed", f"node {node}: {said.strip()}", "name a path that is there")
-        written.seek(0)
-        return written.read()
+    with agent.spawn(node, ["tar", "--file", "-", *options], stdio=[given, written]) as process:
+        said = "".join(text for _, text in process.output())
+        if process.wait():
+            raise LabError("copy-failed", f"node {node}: {said.strip()}", "name a path that is there")

@@ -8,7 +8,9 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from testbed.agent import messages
 from testbed.errors import LabError, MachineError
+from testbed.faults import Pause, Unpause
 from testbed.lab import Lab
 from testbed.topology import loads
 from tests.conftest import remains
@@ -194,3 +196,29 @@ def test_a_run_that_is_killed_leaves_no_node_paused(lab, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=PATIENCE_S)
     assert eventually(lambda: page(lab))
+
+
+BEATS = """
+import time
+with open("/tmp/beats", "w", buffering=1) as file:
+    while True:
+        print(time.monotonic_ns(), file=file)
+        time.sleep(0.0002)
+"""
+
+
+def test_no_program_of_a_node_runs_between_a_pause_and_its_end(lab):
+    client = lab["client"]
+    with client.popen(["python3", "-c", BEATS]):
+        assert eventually(lambda: client.run(["test", "-s", "/tmp/beats"]).status == 0)
+        spans = []
+        for _ in range(5):
+            paused = lab.agent.call(messages.BringAbout(faults=(Pause(node="client"),)))
+            time.sleep(0.05)
+            unpaused = lab.agent.call(messages.BringAbout(faults=(Unpause(node="client"),)))
+            spans.append((paused.done_ns, unpaused.begun_ns, unpaused.done_ns))
+            time.sleep(0.05)
+        beats = [int(line) for line in client.run(["cat", "/tmp/beats"]).stdout.splitlines()[:-1]]
+    for done_ns, begun_ns, _ in spans:
+        assert [beat for beat in beats if done_ns < beat < begun_ns] == []
+    assert all(any(beat > done_ns for beat in beats) for _, _, done_ns in spans)

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import tarfile
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -86,6 +87,24 @@ def test_changes_end_with_their_context_or_with_restore(lab):
     assert replies(lab, "b") == 2
 
 
+def test_long_files_are_copied_without_being_in_memory(lab, tmp_path):
+    source, length = tmp_path / "long", 64 << 20
+    with source.open("wb") as file:
+        file.truncate(length)
+        file.write(b"begins")
+    tracemalloc.start()
+    try:
+        lab.node("a").put(source, "/tmp/long")
+        lab.node("a").get("/tmp/long", tmp_path / "copied")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    lab["a"].run(["rm", "/tmp/long"])
+    assert most < length / 4
+    assert (tmp_path / "copied").stat().st_size == length
+    assert (tmp_path / "copied").read_bytes().strip(b"\0") == b"begins"
+
+
 @pytest.mark.parametrize("change", ["impaired", "partition"])
 def test_a_change_that_is_interrupted_when_it_has_been_made_is_undone(lab, monkeypatch, change):
     interrupted: list[messages.Impair] = []
@@ -161,5 +180,5 @@ def test_an_archive_of_a_node_cannot_write_elsewhere(tmp_path, name, kind, said)
         entry.type, entry.linkname = kind, "/etc/passwd"
         tar.addfile(entry, io.BytesIO())
     with pytest.raises(LabError, match=said):
-        files.unpack(archive.getvalue(), tmp_path / "into")
+        files.unpack(io.BytesIO(archive.getvalue()), tmp_path / "into")
     assert not list(tmp_path.rglob("out"))

@@ -21,8 +21,8 @@ from testbed.topology import TopologyError, loads
 from tests.conftest import ROOT
 from tests.soak import figures
 
-MESSAGES = 10_000
-FILES = 20_000
+MESSAGES = figures.count(10_000)
+FILES = figures.count(20_000)
 SLOW = 300
 
 TOPOLOGY = "name: hostile\nnodes: {a: , b: }\nlinks: [{between: [a, b], delay: 5ms}]"

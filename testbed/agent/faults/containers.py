@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.agent.faults import clocks
+from testbed.agent.faults import clocks, freezer
 from testbed.agent.journal import (
     ContainerGoesOn,
     ContainerOff,
@@ -67,18 +67,26 @@ class ContainerControl:
         engine, container = self._engine_of(node)
         try:
             self._note(ContainerPaused(container=container, engine=engine.socket))
-            await self._order(node, "pause")
+            ordered = asyncio.create_task(self._order(node, "pause"))
+            paused_ns = await freezer.changed_ns(self._wiring.nodes[node].pid, ordered, frozen=True)
+            await ordered
         except BaseException:
             await self._commands.unpause(node)
             raise
-        return time.monotonic_ns()
+        return paused_ns
 
     async def unpause(self, node: str) -> int:
         """See `NodeControl`."""
-        await self._order(node, "unpause")
-        self._note(ContainerGoesOn(container=self._wiring.nodes[node].container))
+        self._engine_of(node)  # requires that the node is there
+        ordered = asyncio.create_task(self._order(node, "unpause"))
+        await freezer.changed_ns(self._wiring.nodes[node].pid, ordered, frozen=False)
+        if ordered.done():
+            ordered.result()  # if the order has failed, the node is still paused
         await self._commands.unpause(node)
-        return time.monotonic_ns()
+        going_on_ns = time.monotonic_ns()
+        await ordered
+        self._note(ContainerGoesOn(container=self._wiring.nodes[node].container))
+        return going_on_ns
 
     async def stop(self, node: str) -> int:
         """See `NodeControl`."""

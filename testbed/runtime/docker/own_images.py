@@ -7,10 +7,13 @@ user's cache, where it also keeps the wheels that the script fetches.
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,9 +25,11 @@ from testbed.runtime.docker import builds
 from testbed.runtime.docker.engine import DockerEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from docker import APIClient
+
+_log = logging.getLogger(__name__)
 
 _PACKAGE = Path(testbed.__file__).parent
 
@@ -57,12 +62,13 @@ def build(names: Sequence[str] = (), *, to_stderr: bool = False) -> list[OwnImag
     Raises:
         MachineError: `images-not-built`; the script has printed the reason and what to do.
     """
-    script = source_directory() / "images" / "build"
     environment = os.environ | {"PYTHON": sys.executable}
-    # Files of a wheel are not executable.
     output = sys.stderr if to_stderr else None
-    if subprocess.run(["bash", script, *names], env=environment, check=False, stdout=output).returncode != 0:
-        raise MachineError("images-not-built", "the images could not be built", "the reason is printed above")
+    with _alone():
+        # Files of a wheel are not executable.
+        argv = ["bash", str(source_directory() / "images" / "build"), *names]
+        if subprocess.run(argv, env=environment, check=False, stdout=output).returncode != 0:
+            raise MachineError("images-not-built", "the images could not be built", "the reason is printed above")
     api = DockerEngine().api
     return [_described(api, name) for name in names or ("testbed", "controller", *servers())]
 
@@ -89,8 +95,28 @@ def source_directory() -> Path:
     checkout = (_PACKAGE / "images").resolve().parent
     if (checkout / "pyproject.toml").exists():
         return checkout
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return _copied(cache / "testbed" / f"images-{__version__}")
+    return _copied(_cache() / f"images-{__version__}")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other command of this user builds: they share a directory, which each lays out anew."""
+    place = _cache() / "images.lock"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.info("another command builds images: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "testbed"
 
 
 def _copied(directory: Path) -> Path:

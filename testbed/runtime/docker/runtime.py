@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from testbed import logs
 from testbed.agent import messages
@@ -340,16 +341,23 @@ class DockerRuntime:
         """See `testbed.runtime.Runtime`."""
         return self._commands(lab, node).start(argv)
 
-    def put(self, lab: str, node: str, archive: bytes) -> None:
+    def put(self, lab: str, node: str, archive: IO[bytes]) -> None:
         """See `testbed.runtime.Runtime`."""
         with refusals(f"copy to node {node}", "copy-failed"):
             self._engine.api.put_archive(self._container(lab, node)["Id"], "/", archive)
 
-    def get(self, lab: str, node: str, path: str) -> bytes:
+    def get(self, lab: str, node: str, path: str) -> IO[bytes]:
         """See `testbed.runtime.Runtime`."""
         with refusals(f"copy from node {node}", "copy-failed"):
             pieces, _ = self._engine.api.get_archive(self._container(lab, node)["Id"], path)
-            return b"".join(pieces)
+            written = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+            try:
+                written.writelines(pieces)
+            except BaseException:
+                written.close()
+                raise
+            written.seek(0)
+            return written
 
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """See `testbed.runtime.Runtime`."""

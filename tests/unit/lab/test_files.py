@@ -13,7 +13,7 @@ from testbed.lab import files
 
 def test_what_is_no_archive_is_an_error_of_the_node(tmp_path):
     with pytest.raises(LabError, match="unsafe-archive: what the node sent is no tar archive"):
-        files.unpack(b"tar: command not found\n" * 100, tmp_path / "into")
+        files.unpack(io.BytesIO(b"tar: command not found\n" * 100), tmp_path / "into")
     assert not list(tmp_path.iterdir())
 
 
@@ -27,7 +27,8 @@ def test_a_directory_is_written_with_what_is_in_it(tmp_path):
         entry = tarfile.TarInfo("conf/sub/file")
         entry.size, entry.mode = 3, 0o4755
         tar.addfile(entry, io.BytesIO(b"abc"))
-    files.unpack(archive.getvalue(), tmp_path / "into")
+    archive.seek(0)
+    files.unpack(archive, tmp_path / "into")
     written = tmp_path / "into/sub/file"
     assert written.read_bytes() == b"abc"
     assert written.stat().st_mode & 0o7777 == 0o755
