@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import subprocess
 import time
 
 import pytest
 
 from testbed import runs
+from tests.conftest import remains
 from tests.live import engines
 from tests.live.command_line import run
 
@@ -23,6 +25,9 @@ nodes:
   server: {{host: west}}
 links:
   - {{between: [client, server], delay: 30ms}}
+timeline:
+  - {{at: 500ms, link: {{from: server, to: client}}, loss: 10%}}
+  - {{at: 700ms, node: server, pause: 100ms}}
 workloads:
   - {{name: stream, kind: udp-stream, from: client, to: server, rate: 200kbit, duration: 1s}}
   - {{name: calls, kind: tcp-rr, from: client, to: server, count: 10}}
@@ -37,22 +42,21 @@ def machines(tmp_path_factory):
         yield found
 
 
-@pytest.fixture
-def file(machines, tmp_path):
-    path = tmp_path / "two.yml"
+@pytest.fixture(scope="module")
+def file(machines, tmp_path_factory):
+    path = tmp_path_factory.mktemp("file") / "two.yml"
     path.write_text(FILE.format(**{each.name: each.address for each in machines}), encoding="utf-8")
     return path
 
 
-@pytest.fixture
-def two(machines, file, lab_name):
-    """The name of a lab on both machines, of which nothing must be left after the test."""
-    done = run("up", str(file), "--name", lab_name)
+@pytest.fixture(scope="module")
+def two(file):
+    """The name of a lab on both machines, until a test takes it down."""
+    name = f"test-{secrets.token_hex(5)}"
+    done = run("up", str(file), "--name", name)
     assert done.returncode == 0, done.stderr
-    yield lab_name
-    done = run("down", lab_name)
-    assert done.returncode == 0, done.stderr
-    assert [each.remains(lab_name) for each in machines] == [[], []]
+    yield name
+    run("down", name)
 
 
 def round_trips_ms(lab, count=5):
@@ -81,6 +85,8 @@ def test_links_and_workloads_between_machines(two, machines, tmp_path):
     for machine, seconds in (("east", 0), ("west", engines.AHEAD_SECONDS)):
         clock = offsets[machine]
         assert abs(clock.offset_ns - seconds * 1_000_000_000) <= clock.uncertainty_ns < 20 * MS
+    begun_ns = [event.begun_ns - event.due_ns for event in found.timeline]
+    assert len(begun_ns) == 3 and all(0 <= late_ns < 500 * MS for late_ns in begun_ns)  # noqa: PT018
     [capture] = found.captures
     assert capture.packets >= 2 * 10
     listed = subprocess.run(["tcpdump", "-nr", found.path / capture.file], capture_output=True, text=True, check=False)
@@ -98,7 +104,26 @@ def test_a_node_that_restarts_gets_its_links_back(two, machines):
     assert min(round_trips_ms(two)) >= 60
 
 
-def test_a_killed_agent_leaves_links_closed(two, machines):
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ({"west": "unix:///var/run/docker.sock"}, "no-swarm: the Docker Engine of machine west (unix:///var/run/"),
+        ({"west": "no-such-context"}, "there is no Docker context 'no-such-context'"),
+        ({"east": "west"}, "no-swarm-manager: none of the machines (east, west) is a manager"),
+        ({"west": "east"}, "are the same Docker Engine"),
+    ],
+)
+def test_machines_that_can_not_be_used_are_errors_before_anything_is_made(machines, tmp_path, lab_name, hosts, said):
+    addresses = {each.name: each.address for each in machines}
+    wanted = addresses | {name: addresses.get(address, address) for name, address in hosts.items()}
+    path = tmp_path / "wrong.yml"
+    path.write_text(FILE.format(**wanted), encoding="utf-8")
+    done = run("up", str(path), "--name", lab_name)
+    assert (done.returncode, said in done.stderr) == (3, True), done.stderr
+
+
+def test_a_killed_agent_leaves_links_closed_and_down_leaves_nothing(two, machines):
+    """The last test of this lab."""
     east, west = machines
     server = east.docker("exec", f"testbed-{two}-client", "getent", "hosts", "server").split()[0]
 
@@ -112,26 +137,10 @@ def test_a_killed_agent_leaves_links_closed(two, machines):
     west.docker("restart", "--time", "0", f"testbed-{two}-server")
     assert not answers()
     assert "machine west: " in run("ps").stdout
-
-
-@pytest.mark.parametrize(
-    ("hosts", "said"),
-    [
-        ({"west": "unix:///var/run/docker.sock"}, "no-swarm: the Docker Engine of machine west (unix:///var/run/"),
-        ({"west": "tcp://198.18.254.2:2375"}, "tcp://198.18.254.2:2375 has no TLS"),
-        ({"west": "no-such-context"}, "there is no Docker context 'no-such-context'"),
-        ({"west": "unix:///no/such.sock"}, "machine west (unix:///no/such.sock): there is no Docker Engine"),
-        ({"east": "west"}, "no-swarm-manager: none of the machines (east, west) is a manager"),
-        ({"west": "east"}, "are the same Docker Engine"),
-    ],
-)
-def test_machines_that_can_not_be_used_are_errors_before_anything_is_made(machines, tmp_path, lab_name, hosts, said):
-    addresses = {each.name: each.address for each in machines}
-    wanted = addresses | {name: addresses.get(address, address) for name, address in hosts.items()}
-    path = tmp_path / "wrong.yml"
-    path.write_text(FILE.format(**wanted), encoding="utf-8")
-    done = run("up", str(path), "--name", lab_name)
-    assert (done.returncode, said in done.stderr) == (3, True), done.stderr
+    done = run("down", two)
+    assert done.returncode == 0, done.stderr
+    assert [each.remains(two) for each in machines] == [[], []]
+    assert remains(two) == []
 
 
 def test_a_machine_that_vanishes_is_named_and_the_rest_is_removed(machines, file, lab_name, tmp_path):

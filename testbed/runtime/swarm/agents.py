@@ -18,6 +18,7 @@ from testbed.agent import messages
 from testbed.agent.client import Agent, ClockOffset
 from testbed.errors import MachineError, TestbedError
 from testbed.records import moved
+from testbed.runtime.swarm.conversations import Conversation, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,6 +64,8 @@ class SpreadAgent(Agent):
             messages.Sockets: self._sockets,
             messages.NextHops: self._next_hops,
             messages.Remember: self._all,
+            messages.Heal: self._all,
+            messages.BringAbout: self._bring_about,
             messages.Recall: self._recall,
         }
 
@@ -114,12 +117,22 @@ class SpreadAgent(Agent):
         raise _refused(messages.Spawn(node=node, argv=tuple(argv), term=term))
 
     def begin(self, call: Call[Result]) -> Connection:
-        """See `Agent`. Only what the first machine's agent can do for all: announcing runs."""
+        """See `Agent`. Runs are announced by the first machine's agent alone."""
         if isinstance(call, messages.Measure):
             machine, *_ = self._machines.used
             with machine.answering():
                 return self._agent(machine).begin(call)
-        raise _refused(call)
+        if isinstance(call, messages.Stay):
+            raise _refused(call)
+        ahead_ns = {machine.name: self._clock(machine).offset_ns for machine in self._machines.used}
+
+        def begin(machine: Machine, agent: Agent) -> Connection:
+            if isinstance(call, messages.Timeline):
+                part = part_of(call, self._machines.nodes_of(machine), ahead_ns[machine.name])
+                return agent.begin(part)
+            return agent.begin(call)
+
+        return Conversation(self._of_each(begin), ahead_ns)
 
     def clock(self, times: int = 1) -> ClockOffset:  # noqa: ARG002  # see `Agent`
         """The nodes' clock is this machine's."""
@@ -238,6 +251,19 @@ class SpreadAgent(Agent):
 
         found = self._of_each(next_hops, places)
         return {name: hops for part in found.values() for name, hops in part.items()}
+
+    def _bring_about(self, call: messages.BringAbout) -> messages.Happened:
+        places = self._by_machine(fault.node for fault in call.faults)
+
+        def bring_about(machine: Machine, agent: Agent) -> messages.Happened:
+            done = agent.call(messages.BringAbout(faults=tuple(call.faults[place] for place in places[machine])))
+            ahead_ns = self._clock(machine).offset_ns
+            return messages.Happened(begun_ns=done.begun_ns - ahead_ns, done_ns=done.done_ns - ahead_ns)
+
+        found = self._of_each(bring_about, places).values()
+        return messages.Happened(
+            begun_ns=min(each.begun_ns for each in found), done_ns=max(each.done_ns for each in found)
+        )
 
     def _recall(self, call: messages.Recall) -> Mapping[str, object] | None:
         """Return the plan, which every agent has, from the first machine that answers."""

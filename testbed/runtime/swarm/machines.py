@@ -97,7 +97,7 @@ class Machine:
                 raise
             if not self.engine.answers():
                 raise gone([self], f" ({error.message})") from None
-            if isinstance(error, MachineError):
+            if isinstance(error, MachineError) and str(self) not in error.message:
                 raise MachineError(error.code, f"{self}: {error.message}", error.hint, path=error.path) from None
             raise
 

@@ -51,7 +51,6 @@ def hosts(parts: Parts) -> Iterator[Fault]:
             yield from _node(("nodes", name), node)
     yield from _networks(parts)
     yield from _links(parts)
-    yield from _events(parts)
 
 
 def _node(path: Path, node: Node) -> Iterator[Fault]:
@@ -99,10 +98,3 @@ def _links(parts: Parts) -> Iterator[Fault]:
                 if end in named:
                     said = f"has the end {end}, which each of several machines would be"
                     yield Fault(path, _UNSUPPORTED, said, _ONE_MACHINE)
-
-
-def _events(parts: Parts) -> Iterator[Fault]:
-    for section in ("timeline", "chaos"):
-        if parts.section(section):
-            said = "is carried out by the agent of one machine"
-            yield Fault((section,), _UNSUPPORTED, said, _ONE_MACHINE, at_key=True)

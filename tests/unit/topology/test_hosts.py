@@ -71,8 +71,6 @@ def test_another_runtime_is_refused():
             HOSTS + NODES + "links: [{from: a, delay: 1ms}, {to: b, loss: 1%}]",
             [(4, 9, "not-over-machines"), (4, 32, "not-over-machines")],
         ),
-        (HOSTS + NODES + "timeline: [{at: 1s, node: a, pause: 1s}]", [(4, 1, "not-over-machines")]),
-        (HOSTS + NODES + "chaos: {every: 3s}", [(4, 1, "not-over-machines")]),
         (HOSTS + "nodes: {a: {volumes: ['.:/x']}}", [(3, 22, "not-over-machines")]),
         (HOSTS.replace("context", "'ftp://x'") + NODES, [(2, 57, "bad-value")]),
         (HOSTS.replace("{east", "{}\n#") + NODES, [(2, 8, "wrong-length")]),
