@@ -19,6 +19,7 @@ from testbed.agent.messages import EngineReport
 from testbed.pytest_plugin import lacking
 from testbed.runtime import BACKENDS, load
 from testbed.runtime.state import LabDirectory
+from tests.live import engines
 
 pytest_plugins = ["pytester"]
 
@@ -30,6 +31,7 @@ MARKERS = {
     "netem": "needs a kernel with sch_netem",
     "userns": "needs to be root, to become an ordinary user who may make user namespaces",
     "podman": "needs to be root, podman, and a Docker Engine to have the testbed's image from",
+    "machines": "needs to be root, to start Docker Engines of its own, and time namespaces",
     "guest": "boots a guest kernel that has netem",
     "live": "measures with real packets",
 }
@@ -64,6 +66,8 @@ def missing(capability: str) -> str | None:  # noqa: PLR0911  # a case for each
         if os.geteuid() != 0 or not shutil.which("podman"):
             return "podman is not installed, or this is not root"
         return missing("docker")
+    if capability == "machines":
+        return engines.missing() or missing("docker")
     raise AssertionError(capability)
 
 

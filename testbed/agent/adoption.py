@@ -16,10 +16,18 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.agent.messages import PresentNetwork, PresentNode
+    from testbed.agent.messages import DistantNode, PresentNetwork, PresentNode
     from testbed.agent.nodes import Node
     from testbed.agent.switch import Device
     from testbed.agent.wiring import Wiring
+
+
+def know_distant(wiring: Wiring, nodes: Sequence[DistantNode]) -> None:
+    """Know the packets of nodes on other machines by their MACs, which overlay networks keep."""
+    for node in nodes:
+        for each in node.interfaces:
+            addresses = tuple(address for address in (each.address, each.address6) if address)
+            wiring.add_distant(node.name, each.network, each.mac, addresses)
 
 
 async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Sequence[PresentNode]) -> None:
@@ -30,6 +38,7 @@ async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Seque
     """
     wiring.open_networks |= {network.name for network in networks if network.open}
     wiring.internal_networks |= {network.name for network in networks if network.internal and not network.open}
+    overlays = {network.name for network in networks if network.overlay}
     for given in nodes:
         name, pid = given.name, given.pid
         try:
@@ -47,7 +56,8 @@ async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Seque
         by_mac = {device.mac: device for device in devices_of(node)}
         for interface in given.interfaces:
             device = by_mac.get(interface.mac)
-            found = _behind(wiring, node, device) if device else None
+            far = bool(node.path) or interface.network in overlays
+            found = _behind(wiring, node, device, elsewhere=far) if device else None
             if not device or not found:
                 raise LabError(
                     "port-not-found",
@@ -72,20 +82,32 @@ async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Seque
             )
 
 
-def _behind(wiring: Wiring, node: Node, device: Device) -> Place | None:
-    """Find the other end of a node's interface: on a switch side, or in any other namespace of this machine."""
+def _behind(wiring: Wiring, node: Node, device: Device, *, elsewhere: bool) -> Place | None:
+    """Find the other end of a node's interface.
+
+    Args:
+        wiring: the nodes and ports of the lab.
+        node: the node.
+        device: its interface.
+        elsewhere: it may be in any other namespace of this machine, beside the known sides.
+    """
     for side in wiring.sides:
         if port := switch.other_end(node.network, device, side.fd):
             return Place(side, port)
-    if device.peer_namespace is None or not node.path:
+    if device.peer_namespace is None or not elsewhere:
         return None
     for path in namespaces.known_networks(*(each.path for each in wiring.nodes.values())):
         with suppress(OSError):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            if port := switch.other_end(node.network, device, fd):
-                with namespaces.inside(fd):
-                    side = Side(os.fstat(fd).st_ino, fd, RouteSocket(), str(path))
-                wiring.elsewhere[side.number] = side
-                return Place(side, port)
-            os.close(fd)
+            try:
+                port = switch.other_end(node.network, device, fd)
+            except OSError:  # no namespace, or one that has gone
+                port = None
+            if port is None:
+                os.close(fd)
+                continue
+            with namespaces.inside(fd):
+                side = Side(os.fstat(fd).st_ino, fd, RouteSocket(), str(path))
+            wiring.elsewhere[side.number] = side
+            return Place(side, port)
     return None

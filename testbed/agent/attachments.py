@@ -96,7 +96,7 @@ class Attachments:
             self._events.close()
 
     async def recognise(self) -> None:
-        """Leave ports alone that are on open networks already and no node's.
+        """Leave ports alone that are on open and overlay networks already and no node's.
 
         Raises:
             LabError: `docker-engine-unknown`, `docker-engine-silent`.
@@ -106,6 +106,8 @@ class Attachments:
             self._events.hear_side(side)
             for device in switch.devices(side.route):
                 network, key = self.wiring.bridged(side, device), (side.number, device.index)
+                if network is not None and side.number and network not in self.wiring.open_networks:
+                    self._not_nodes[key] = network  # of an overlay: the driver's own ports, and the lab's anchor's
                 if network not in self.wiring.open_networks or self.wiring.port_at(key):
                     continue
                 if await self.members.is_no_node(Place(side, device)):
@@ -195,7 +197,9 @@ class Attachments:
             return
         try:
             (now,) = switch.devices(side.route, device.index)
-            if aliases.carries_links(now):  # what a bridge reports of its port lacks the alias
+            # What a bridge reports of its port lacks the alias. A VXLAN device leads to other machines, whose packets
+            # the ports of nodes know by their MACs.
+            if aliases.carries_links(now) or now.kind == "vxlan":
                 self._not_nodes[key] = network
                 return
             closed = self.links.steering.rules.close(side, device.index, network)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from time import monotonic_ns
 from types import NoneType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from testbed.agent import messages, protocol
 from testbed.agent.client_connection import Channel, Connection, Result, gone
@@ -14,7 +14,7 @@ from testbed.agent.remote_process import Endpoint, Process
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from testbed.endpoint.spec import Spec
@@ -29,6 +29,24 @@ _BUSY_SECONDS = 30
 """In which it then has to: it may be making very many links at that moment."""
 
 _Process = TypeVar("_Process", bound=Process)
+
+
+class ClockOffset(NamedTuple):
+    """By how much a monotonic clock is ahead of this machine's, ns, and how much more or less it may be."""
+
+    offset_ns: int
+    uncertainty_ns: int
+
+    @classmethod
+    def between(cls, least_ns: int, most_ns: int) -> Self:
+        """Return the offset that is between two bounds: 0 if that is possible.
+
+        Such clocks count from the start of their machines. So 0, within the milliseconds that a question takes, means
+        that it is the same clock.
+        """
+        if least_ns <= 0 <= most_ns:
+            return cls(0, max(-least_ns, most_ns))
+        return cls((least_ns + most_ns) // 2, (most_ns - least_ns + 1) // 2)
 
 
 class Agent:
@@ -96,10 +114,39 @@ class Agent:
 
     def clock_offset_ns(self) -> int:
         """Return by how much the monotonic clock of the agent's machine is ahead, ns; 0 on the same machine."""
-        before_ns = monotonic_ns()
-        agents_ns = self.call(messages.Clock())
-        after_ns = monotonic_ns()
-        return 0 if before_ns <= agents_ns <= after_ns else agents_ns - (before_ns + after_ns) // 2
+        return self.clock().offset_ns
+
+    def clock(self, times: int = 1) -> ClockOffset:
+        """Compare the monotonic clock of the agent's machine with this machine's.
+
+        Args:
+            times: how often it is asked, over one connection.
+        """
+        connection, call = self._open(), messages.Clock()
+        try:
+            least, most = -(1 << 63), 1 << 63
+            for _ in range(times):
+                before_ns = monotonic_ns()
+                connection.send(protocol.call(call))
+                agents_ns = _answer(call, connection)
+                after_ns = monotonic_ns()
+                least, most = max(least, agents_ns - after_ns), min(most, agents_ns - before_ns)
+        finally:
+            connection.close()
+        return ClockOffset.between(least, most)
+
+    def compare_clocks(self) -> Mapping[str, ClockOffset]:
+        """Compare the clock of each machine with the nodes' clock, by machine; nothing where there is one machine."""
+        return {}
+
+    def uncertain_ns(self, source: str, destination: str) -> int:  # noqa: ARG002  # of several machines
+        """Return how far a one-way delay between two nodes may be off; 0 where they have one clock."""
+        return 0
+
+    @property
+    def lead_ns(self) -> int:
+        """How long before something is to happen on all machines at once they have to be told, beyond the usual."""
+        return 0
 
     def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> Process:
         """Start a capture at a node's interface; `testbed.agent.capture.__main__` describes its output."""
@@ -142,12 +189,17 @@ def _result(call: Call[Result], connection: Connection) -> Result:
     """Make a call that has no events, and close the connection."""
     try:
         connection.send(protocol.call(call))
-        events = connection.events(call, NoneType)
-        while True:
-            try:
-                next(events)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
+        return _answer(call, connection)
     finally:
         connection.close()
+
+
+def _answer(call: Call[Result], connection: Connection) -> Result:
+    """Return the result of a call that was made, and that has no events."""
+    events = connection.events(call, NoneType)
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            result: Result = end.value
+            return result

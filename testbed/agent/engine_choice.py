@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.engines.choice import choose
-from testbed.errors import LabError
+from testbed.errors import LabError, MachineError
 from testbed.names import BUILT_IN
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from testbed.agent.messages import LinkRequest
     from testbed.agent.wiring import Wiring
     from testbed.engines.engine import Engine
-    from testbed.errors import MachineError
     from testbed.matching import LinkKey
 
 
@@ -38,19 +37,30 @@ def engine_for(
     """
     key = link.key
     awaited = wiring.awaits(*key.nodes, network=key.network)
-    for node in key.nodes:
+    is_distant = (key.source, key.network) in wiring.distant
+    for node in key.nodes[is_distant:]:
         port = wiring.last_port(node, key.network) if awaited else wiring.port(node, key.network)
+    far = {name: _far_sender(key, name) for name, each in engines.items() if is_distant and each.needs_single_packets}
     engine, why = choose(
         str(key),
         [link.impairments, *link.later],
         link.engine,
-        engines,
-        missing,
+        {name: each for name, each in engines.items() if name not in far},
+        {**missing, **far},
         mtu=port.mtu,
         repeatable=link.repeatable,
     )
     _require_own_sender(key, engines[engine], engine, wiring)
     return engine, why
+
+
+def _far_sender(key: LinkKey, engine: str) -> MachineError:
+    """Return why an engine that needs single packets can't have a link whose sender is on another machine.
+
+    Segmentation offloads would have to be off at the sender, and GRO at whatever the machines are connected by.
+    """
+    said = f"{key}: {engine} needs single packets, and the sender is on another machine"
+    return MachineError("engine-unavailable", said, "give the link engine: userspace")
 
 
 def _require_own_sender(key: LinkKey, engine: Engine, name: str, wiring: Wiring) -> None:

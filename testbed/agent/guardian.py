@@ -12,11 +12,13 @@ import os
 import select
 import signal
 import socket
-from typing import TYPE_CHECKING, NoReturn
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from testbed.agent import journal, switch
 from testbed.agent.journal import Bridge, Journal
 from testbed.agent.netlink import LINK_GROUP, EventSocket, RouteSocket
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,34 +84,82 @@ def guard(lab: str, agent: int, book: Journal) -> None:
     if journal.outcome(book.entries()):
         return
     _log.warning("the agent of lab %s was killed: its guardian puts back what is not the lab's", lab)
-    bridges = {entry.index for entry in book.entries() if isinstance(entry, Bridge)}
-    known = _ports(bridges)
+    bridges: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
+    for entry in book.entries():
+        if isinstance(entry, Bridge):
+            bridges[entry.network, entry.path].add(entry.index)
+    places = [
+        place for (network, path), indexes in bridges.items() if (place := _place(network, path, indexes, events))
+    ]
     journal.put_back(book, agent_died=True, lab=lab)
-    if bridges:
+    if places:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # `down` ends us
-        _keep_closed(events, bridges, known)
+        _keep_closed(places)
 
 
-def _ports(bridges: set[int]) -> set[int]:
-    with RouteSocket() as route:
-        return {device.index for device in switch.devices(route) if device.master in bridges}
+class _Place(NamedTuple):
+    """Bridges of one network namespace: netlink sockets in it, their indexes, and the ports that they have already."""
+
+    route: RouteSocket
+    events: EventSocket
+    bridges: set[int]
+    known: set[int]
 
 
-def _keep_closed(events: EventSocket, bridges: set[int], known: set[int]) -> None:
+def _place(network: int, path: str, bridges: set[int], events: EventSocket) -> _Place | None:
+    """Return bridges in the namespace with that inode; None if it has gone.
+
+    Args:
+        network: the inode; 0 is the present namespace.
+        path: of the namespace.
+        bridges: their indexes.
+        events: those of the present namespace.
+    """
+    if not network:
+        return _with_ports(RouteSocket(), events, bridges)
+    fd = namespaces.open_network(network, path)
+    if fd is None:
+        return None
+    try:
+        with namespaces.inside(fd):
+            return _with_ports(RouteSocket(), EventSocket(LINK_GROUP), bridges)
+    finally:
+        os.close(fd)
+
+
+def _with_ports(route: RouteSocket, events: EventSocket, bridges: set[int]) -> _Place:
+    known = {device.index for device in switch.devices(route) if device.master in bridges}
+    return _Place(route, events, bridges, known)
+
+
+def _keep_closed(places: list[_Place]) -> None:
     """Take ports that appear on bridges off them, for as long as there are any of these bridges."""
     waiting = select.poll()
-    waiting.register(events, select.POLLIN)
-    with RouteSocket() as route:
-        while True:
-            devices = {device.index: device for device in switch.devices(route)}
-            if not bridges & devices.keys():
-                return
-            for device in devices.values():
-                if device.master in bridges and device.index not in known:
-                    try:
-                        switch.unplug(route, device.index)
-                    except OSError:
-                        continue  # it has gone again
-                    _log.warning("port %s was taken off its bridge, because the agent does not run", device.name)
-            waiting.poll()
-            events.read()
+    for place in places:
+        waiting.register(place.events, select.POLLIN)
+    while True:
+        for place in list(places):
+            if not _close_new_ports(place):
+                waiting.unregister(place.events)
+                places.remove(place)
+        if not places:
+            return
+        heard = {fd for fd, _ in waiting.poll()}
+        for place in places:
+            if place.events.fileno() in heard:
+                place.events.read()
+
+
+def _close_new_ports(place: _Place) -> bool:
+    """Take ports that are new off their bridges; return False if the bridges have gone."""
+    devices = {device.index: device for device in switch.devices(place.route)}
+    if not place.bridges & devices.keys():
+        return False
+    for device in devices.values():
+        if device.master in place.bridges and device.index not in place.known:
+            try:
+                switch.unplug(place.route, device.index)
+            except OSError:
+                continue  # it has gone again
+            _log.warning("port %s was taken off its bridge, because the agent does not run", device.name)
+    return True

@@ -325,6 +325,7 @@ class Links:
 
     def _adapt(self, port: Port, links: Collection[Link]) -> None:
         """Update what the nodes and the other ports of a network know of a port."""
+        self.steering.introduce_distant([port.node])
         with refusals(port):
             self._carriers.switch_offloads_off(links, port.node)
         self.steering.set_rules(self.steering.ports_present([port.network]))

@@ -130,7 +130,7 @@ class PortRules:
     def _watch(self, port: Port) -> None:
         """Close new ports on a network until their owners are known."""
         if self._journal and port.network not in self._wiring.open_networks:
-            self._journal.write(Bridge(index=port.bridge))
+            self._journal.write(Bridge(index=port.bridge, network=port.side.number, path=port.side.path))
         self._networks.add(port.network)
 
     def forget(self, key: DeviceKey) -> None:

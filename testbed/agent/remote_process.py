@@ -11,7 +11,7 @@ from testbed.agent.messages import Call, Exit, ProcessEvent, Tell
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from testbed.agent.client_connection import Connection
 
@@ -23,7 +23,14 @@ class Process:
     """A process that the agent started in a node. Used as a context, it is killed when that is left.
 
     Iterate over it for the lines that it writes to its standard output; they end when the process has ended.
+
+    Attributes:
+        ahead_ns: how far the monotonic clock of its machine is ahead of the nodes' clock.
+        translated: returns a line of its output with times by the nodes' clock; None where that is the machine's.
     """
+
+    ahead_ns = 0
+    translated: Callable[[str], str] | None = None
 
     def __init__(self, connection: Connection, call: Call[Exit]) -> None:
         self._connection = connection
@@ -34,6 +41,10 @@ class Process:
         self.pid = next(self._events).pid
 
     def __iter__(self) -> Iterator[str]:
+        lines = self._lines()
+        return lines if self.translated is None else map(self.translated, lines)
+
+    def _lines(self) -> Iterator[str]:
         partial = ""
         for kind, text in self.output():
             if kind == "stderr":
@@ -103,4 +114,4 @@ class Endpoint(Process):
     def begin(self, start_ns: int) -> None:
         """Send a client its start time, by the nodes' clock; do nothing if it has ended."""
         with suppress(LabError):
-            self._connection.tell(Tell(start_ns=start_ns))
+            self._connection.tell(Tell(start_ns=start_ns + self.ahead_ns))

@@ -106,10 +106,31 @@ class Steering:
             if key.network in self.wiring.open_networks or key.is_outside:
                 continue
             (near, *_), far = key.nodes, key.nodes[1:] or (link.addresses.keys() - {*key.nodes})
-            there_now = [other for other in far if (other, key.network) not in self.wiring.gone]
+            distant = {name for name, network in self.wiring.distant if network == key.network}
+            there_now = [
+                other for other in far if (other, key.network) not in self.wiring.gone and other not in distant
+            ]
+            if near in distant:
+                continue  # the agent there does it, and `introduce_distant` the rest
             for node, other in [way for each in there_now for way in ((near, each), (each, near))]:
                 here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
                 known[node][here.interface] |= dict.fromkeys(link.addresses[other], there.mac)
         for node, macs in known.items():
             with refusals(f"the neighbours of node {node}"):
                 neighbours.set_permanent(self.wiring.node(node).network, macs)
+
+    def introduce_distant(self, nodes: Iterable[str]) -> None:
+        """Make nodes on other machines permanent neighbours of nodes here, on the networks that both are on.
+
+        The driver of overlay networks answers ARP itself, on the sender's machine. So this changes nothing but the time
+        of the first packet.
+        """
+        by_network: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for (_, network), (mac, addresses) in self.wiring.distant.items():
+            by_network[network] |= dict.fromkeys(addresses, mac)
+        wanted = {*nodes}
+        for port in self.ports_present(by_network) if by_network else ():
+            if port.node in wanted:
+                with refusals(f"the neighbours of node {port.node}"):
+                    macs = {port.interface: by_network[port.network]}
+                    neighbours.set_permanent(self.wiring.node(port.node).network, macs)

@@ -217,6 +217,8 @@ class Wires:
         ]
         routers = {port.node for port in ports if port.node in self._nodes and self._nodes[port.node].forwards}
         for port in ports:
+            if port.side.number:
+                continue  # an overlay's sandbox has no firewall
             others = [each for each in ports if each.node != port.node]
             if network in self._bridges:
                 ways = {bypass.EVERY: self.wiring.edge(others[0])} if others else {}

@@ -36,7 +36,9 @@ class Wiring:
         gateways: where networks meet the machine.
         open_networks: those that are not the lab's own: what they carry between others passes untouched.
         internal_networks: the lab's own that Docker has made, from which nothing gets out.
-        elsewhere: further sides, by their numbers: where the ports of namespaces of others are.
+        elsewhere: further sides, by their numbers: where the ports of namespaces of others are, and those of overlay
+            networks.
+        distant: by names of node and network, the MAC and the addresses of nodes on other machines.
         expected: by names of node and network, ports of containers that have not started, or whose links have not
             worked yet.
     """
@@ -55,6 +57,7 @@ class Wiring:
     internal_networks: set[str] = field(default_factory=set)
     expected: set[tuple[str, str]] = field(default_factory=set)
     elsewhere: dict[int, Side] = field(default_factory=dict)
+    distant: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     _places: dict[DeviceKey, tuple[str, str]] = field(default_factory=dict)
 
     @property
@@ -118,8 +121,15 @@ class Wiring:
         if self.gateways.beyond:
             self.gateways.beyond.meet(port for place, port in self.ports.items() if place not in self.gone)
 
+    def add_distant(self, node: str, network: str, mac: str, addresses: tuple[str, ...]) -> None:
+        """Add the place of a node on another machine."""
+        self.distant[node, network] = mac, addresses
+        self.senders.setdefault(network, {})[mac] = node
+
     def addresses(self, node: str, network: str) -> tuple[str, ...]:
         """The addresses that a node has on a network, also while it is gone; KeyError where it is not on it."""
+        if (node, network) in self.distant:
+            return self.distant[node, network][1]
         return self.last_port(node, network).addresses
 
     def side(self, node: str, network: str) -> Side:

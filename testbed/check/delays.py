@@ -45,14 +45,16 @@ def judge_delays(impairments: Impairments, expected: Expected, sample: Sample, l
         return _unmeasured(impairments, "the packets that keep their place can't be distinguished from the others")
     measured = sorted(kept[:: expectations.thinning(impairments)])
     wait_ns = expectations.bottleneck_wait_ns(impairments)
-    allowed_ns = wait_ns + late_ns(statistics.quantile(requested, 0.5))
-    delay = judge_delay(impairments, requested, measured, level, allowed_ns)
-    findings = [delay, *(_tail(requested, measured, level, wait_ns) if delay.passed else [])]
+    early_ns = EARLY_NS + sample.uncertain_ns
+    allowed_ns = wait_ns + late_ns(statistics.quantile(requested, 0.5)) + sample.uncertain_ns
+    delay = judge_delay(impairments, requested, measured, level, allowed_ns, early_ns=early_ns)
+    tail = _tail(requested, measured, level, wait_ns + sample.uncertain_ns, early_ns) if delay.passed else []
+    findings = [delay, *tail]
     findings.append(_jitter(impairments, requested, measured, level, wait_ns))
     if wait_ns > late_ns(impairments.delay_ns):
         findings = [_with_wait(finding, wait_ns) for finding in findings]
     if impairments.jitter:
-        findings.append(_distribution(requested, measured, level, late=allowed_ns))
+        findings.append(_distribution(requested, measured, level, early=early_ns, late=allowed_ns))
     return findings
 
 
@@ -83,7 +85,13 @@ def _in_place(impairments: Impairments, expected: Expected, sample: Sample) -> S
 
 
 def judge_delay(
-    impairments: Impairments, requested: Sequence[float], measured: Sequence[int], level: float, allowed_ns: float
+    impairments: Impairments,
+    requested: Sequence[float],
+    measured: Sequence[int],
+    level: float,
+    allowed_ns: float,
+    *,
+    early_ns: float = EARLY_NS,
 ) -> Finding:
     """Judge the median delay less the median of the jitter, which is the `delay` of the file."""
     median = statistics.quantile(requested, 0.5)
@@ -98,12 +106,14 @@ def judge_delay(
         measured=statistics.quantile(measured, 0.5) + shift,
         interval=shifted(statistics.quantile_interval(measured, 0.5, CONFIDENCE)),
         at_level=shifted(statistics.quantile_interval(measured, 0.5, 1 - level)),
-        least=impairments.delay_ns - EARLY_NS,
+        least=impairments.delay_ns - early_ns,
         most=impairments.delay_ns + allowed_ns,
     )
 
 
-def _tail(requested: Sequence[float], measured: Sequence[int], level: float, wait_ns: float) -> list[Finding]:
+def _tail(
+    requested: Sequence[float], measured: Sequence[int], level: float, wait_ns: float, early_ns: float
+) -> list[Finding]:
     """Judge the 95th percentile; return nothing if the sample is too small for an interval."""
     at_level = statistics.quantile_interval(measured, 0.95, 1 - level)
     if any(map(isinf, at_level)):
@@ -115,7 +125,7 @@ def _tail(requested: Sequence[float], measured: Sequence[int], level: float, wai
         measured=statistics.quantile(measured, 0.95),
         interval=statistics.quantile_interval(measured, 0.95, CONFIDENCE),
         at_level=at_level,
-        least=value - EARLY_NS,
+        least=value - early_ns,
         most=value + wait_ns + max(TAIL_LATE_NS, value * TAIL_LATE_RATIO),
     )
     if finding.verdict == TOO_HIGH:
@@ -163,8 +173,10 @@ def _with_wait(finding: Finding, wait_ns: float) -> Finding:
     return replace(finding, asked_range=(finding.asked, finding.asked + wait_ns))
 
 
-def _distribution(requested: Sequence[float], measured: Sequence[int], level: float, *, late: float) -> Finding:
-    distance = statistics.distance_beyond(measured, requested, early=EARLY_NS, late=late)
+def _distribution(
+    requested: Sequence[float], measured: Sequence[int], level: float, *, early: float, late: float
+) -> Finding:
+    distance = statistics.distance_beyond(measured, requested, early=early, late=late)
     passed = statistics.distance_test(distance, len(measured)) >= level
     ks_distance = statistics.distance_beyond(measured, requested, early=0, late=0)
     return Finding(

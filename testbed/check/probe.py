@@ -59,8 +59,22 @@ class Probe:
         budget: Budget,
         token_bucket: bool,
         origin_ns: int | None = None,
+        uncertain_ns: int = 0,
     ) -> None:
-        """`matches` are those of all links of the direction, in order; `origin_ns` is time zero of its traces."""
+        """Prepare to measure.
+
+        Args:
+            plan: of the lab.
+            probed: the link or the path.
+            number: that no other probe has.
+            matches: those of all links of the direction, in order.
+            depth: of the check.
+            level: see `judge`.
+            budget: of the check.
+            token_bucket: see `measure`.
+            origin_ns: time zero of the link's traces.
+            uncertain_ns: see `Sample`.
+        """
         path = None if isinstance(probed, Link) else probed
         link = probed if isinstance(probed, Link) else probed.link
         self._link = link
@@ -75,6 +89,7 @@ class Probe:
         self._level = level
         self._budget = budget
         self._origin_ns = origin_ns
+        self._uncertain_ns = uncertain_ns
         self._trains = count()
         self._filling = Filling(
             link.impairments,
@@ -190,7 +205,7 @@ class Probe:
             self._sample_over(address, shared, nodes, parallel.share(say, place, parts), scripted)
             for place, address in enumerate(self._probed)
         ]
-        return reduce(Sample.followed_by, samples)
+        return replace(reduce(Sample.followed_by, samples), uncertain_ns=self._uncertain_ns)
 
     def _sample_over(
         self, address: str, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], scripted: int

@@ -53,6 +53,7 @@ def measure(
     counters: Mapping[LinkKey, Counters] | None = None,
     recount: Callable[[], Mapping[LinkKey, Counters]] | None = None,
     token_bucket: bool = False,
+    uncertain_ns: Callable[[str, str], int] = lambda _source, _destination: 0,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[LinkCheck, ...]:
     """Probe links and compare what was measured with what was requested. Takes some 4 s for a few links.
@@ -82,6 +83,7 @@ def measure(
             explains is not measured. Without them, lateness of an engine is the link's.
         token_bucket: bottlenecks may be those of another tool, which let more than 1 ms of their rate through at once
             when they were idle (the bucket of tbf or htb): only what follows is judged.
+        uncertain_ns: returns how far a delay from one node to another may be off, because their clocks differ.
         progress: called with the fraction done, in the calling thread.
 
     Returns:
@@ -108,6 +110,7 @@ def measure(
             budget=budget,
             token_bucket=token_bucket,
             origin_ns=counters.get(each.key, Counters()).origin_ns if isinstance(each, Link) else None,
+            uncertain_ns=uncertain_ns(each.source, each.destination) if isinstance(each, Link) else 0,
         )
         for number, each in enumerate(probed)
     ]

@@ -24,6 +24,7 @@ class Sample:
         sent_ns: when they were sent, ascending.
         unexpected: the number of other datagrams that arrived: corrupted probes, or those of another sender.
         scripted: the largest number of probes that scripted drops may have hit.
+        uncertain_ns: how far all delays may be off, because sender and receiver have different clocks.
         crowded: whether many were sent closer to each other than was planned, by a sender that had fallen behind.
     """
 
@@ -37,6 +38,7 @@ class Sample:
     sent_ns: Sequence[int] = ()
     unexpected: int = 0
     scripted: int = 0
+    uncertain_ns: int = 0
     crowded: bool = False
 
     def with_counts_of(self, other: Sample) -> Sample:

@@ -20,6 +20,7 @@ from testbed.errors import UsageError
 from testbed.lab import Lab, running
 from testbed.lab.judging import judge
 from testbed.report.junit import junit_report
+from testbed.runs.machine_clocks import remark
 from testbed.runs.output_files import require_writable
 from testbed.workloads.groups import by_kind, extremes
 
@@ -131,6 +132,8 @@ def show(run: Run, screen: Screen) -> None:
     for start in run.starts:
         if start.remark:
             screen.say("start", start.remark)
+    if clocks := remark(run.clocks):
+        screen.say("clocks", clocks)
     if left_out := len(run.plan.expectations) - len(run.outcomes):
         screen.say("expect", f"{left_out} not evaluated: not all of their workloads were run")
     screen.say("verdict", formatting.run_verdict(run))

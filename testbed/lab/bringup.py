@@ -55,7 +55,7 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
         runtime.require(plan)
         observer.chosen("runtime", f"{plan.runtime} ({runtime.description})", "asked for")
         return runtime
-    *others, last = runtimes.BACKENDS
+    *others, last = runtimes.OF_THIS_MACHINE
     refusals: dict[str, MachineError] = {}
     for name in others:
         runtime = runtimes.load(name)

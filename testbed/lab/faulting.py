@@ -67,7 +67,8 @@ def _carry_out(lab: ConnectedLab, plan: Plan, observer: Observer) -> tuple[Timel
     records: list[TimelineRecord] = []
     before = {link.key: link.impairments for link in plan.links}
     with Timeline(plan, lab, before, records.append, observer) as timeline:
-        timeline.start(lab.now_ns())
+        lead_ns = lab.agent.lead_ns
+        timeline.start(lab.now_ns() + lead_ns)
         while len(records) < len(plan.timeline):
             timeline.follow()
             time.sleep(_POLL_S)

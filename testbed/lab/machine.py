@@ -49,7 +49,7 @@ class MachineFinding:
 def examine() -> list[MachineFinding]:
     """Try the runtimes, the engines and the tools of this machine, and look for the remains of labs."""
     findings = []
-    for name in runtime.BACKENDS:
+    for name in runtime.OF_THIS_MACHINE:
         availability = runtime.load(name).probe()
         findings.append(
             MachineFinding(

@@ -29,7 +29,7 @@ _NOTICING_S = 0.5
 _RESTARTING_S = 3.0
 """Time within which a node that has ended may be restarted, which the agent notes."""
 
-_CAUSES = ("node-exited", "node-paused")
+_CAUSES = ("node-exited", "node-paused", "machine-gone")
 
 _LOG_BYTES = 16 << 20
 """Limit on the log of one node in a run; its end is kept."""

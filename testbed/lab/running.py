@@ -108,6 +108,7 @@ def _run(
         lab.agent.call(messages.Restart())  # nothing of the probes is in flight or counted any more
         before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
+        clocks = lab.agent.compare_clocks()
         if chosen:
             with (
                 capturing.during_run(lab.plan.capture, lab.agent, ports, writer, observer),
@@ -135,6 +136,7 @@ def _run(
                     timeline.require_all()
                 observer.ended("run", _number(len(chosen), "workload"))
         after = lab.statistics()
+        writer.compared(runs.machine_clocks(clocks, lab.agent.compare_clocks()))
         untrusted_reasons = (
             *([check.UNCHECKED] if before and not checked else []),
             *watch.failures(),
@@ -193,6 +195,7 @@ def _checked(
     if changed := runs.changed_links(lab.plan, in_force):
         observer.chosen("impair", "; ".join(changed), "changed since the lab came up")
     observer.begun("check", "probing the links")
+    lab.agent.compare_clocks()
     with logs.timed(_log, f"check {len(links)} links"):
         link_checks = check.measure(
             lab.plan,
@@ -202,6 +205,7 @@ def _checked(
             counters=_counters(statistics),
             recount=lambda: _counters(lab.statistics()),
             depth=check.DEEP if deep else check.QUICK,
+            uncertain_ns=lab.agent.uncertain_ns,
             budget_s=budget_s,
             progress=lambda done: observer.progressed("check", "probes", done),
         )

@@ -37,7 +37,7 @@ class TimeZero:
     """
 
     def __init__(self, agent: Agent, timeline: Timeline, commands: EventCommands, *, links: int) -> None:
-        self.lead_ns = links * _RESTART_NS
+        self.lead_ns = links * _RESTART_NS + agent.lead_ns
         self._agent = agent
         self._timeline = timeline
         self._commands = commands

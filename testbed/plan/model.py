@@ -17,7 +17,7 @@ from testbed.matching import LinkKey, Match
 from testbed.names import BUILT_IN, INTERNET, checked
 from testbed.plan.digest import digest, place
 from testbed.plan.events import Event
-from testbed.plan.nodes import Group, Interface, Network, Node
+from testbed.plan.nodes import Group, Host, Interface, Network, Node
 from testbed.plan.workloads import CaptureSettings, Workload
 from testbed.services import ComposeProject
 
@@ -68,7 +68,7 @@ class Plan:
     Attributes:
         lab: the name that the lab goes by; the topology's unless another was given.
         topology: the name in the file.
-        runtime: `auto`, `docker` or `netns`, as the file or the command line asks.
+        runtime: `auto`, `docker`, `netns`, or `swarm` where there are hosts, as the file or the command line asks.
         seed_given: the seed was asked for, so that it matters that a run can be repeated; else the name gave it. What
             is done is the same, so it is not part of the digest.
         stages: the workloads, stage after stage; those within one stage run together.
@@ -84,6 +84,7 @@ class Plan:
         compose: the project's files. Paths of this machine, so no part of what is stored.
         beyond: address that stands for what is beyond this machine, `internet`, when links with it are measured. Empty
             where no network leads out.
+        hosts: the machines that the nodes are on; none where that is this machine.
         directory: where commands of nodes start in runtime netns: the topology file's. A path of this machine, so no
             part of what is stored.
     """
@@ -106,6 +107,7 @@ class Plan:
     project: str = field(default="", metadata=NOT_DECISIVE)
     services: str = field(default="", metadata=ADDED)
     beyond: str = field(default="", metadata=NOT_DECISIVE)
+    hosts: tuple[Host, ...] = field(default=(), metadata={**NOT_DECISIVE, **codec.OMIT_DEFAULT})
     compose: ComposeProject | None = field(default=None, compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     directory: str = field(default="/", compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     version: int = field(default=VERSION)

@@ -117,6 +117,8 @@ class Node:
         namespace: name, pid or path of the network namespace that it is, which was there before the lab; empty where it
             is none.
         may_fail: a run goes on when its program ends.
+        host: the machine that it is on, one of the plan's hosts; empty where there is one machine. As the runtime, it
+            decides nothing of what is done.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Node:
     routes: tuple[Route, ...] = field(default=(), metadata=ADDED)
     namespace: str = field(default="", metadata=ADDED)
     may_fail: bool = field(default=False, metadata=ADDED)
+    host: str = field(default="", metadata={**NOT_DECISIVE, **codec.OMIT_DEFAULT})
 
     def __post_init__(self) -> None:
         freeze(self, "environment", "sysctls")
@@ -154,6 +157,19 @@ class Node:
             if interface.network == network:
                 return interface
         raise KeyError(network)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """One of several machines that nodes are on.
+
+    Attributes:
+        name: as in the file.
+        address: of its Docker Engine, or the name of a Docker context.
+    """
+
+    name: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, cast
 from testbed.expectations import parse
 from testbed.families import FAMILIES, IPV4, IPV6, family_of
 from testbed.kinds import kinds as all_kinds
-from testbed.plan import addresses, routing
+from testbed.plan import addresses, placement, routing
 from testbed.plan.addresses import Placed
 from testbed.plan.forwarding import Forwarding
 from testbed.plan.links import resolve_links
 from testbed.plan.model import Plan
-from testbed.plan.nodes import Group, Interface, Network, Node
+from testbed.plan.nodes import Group, Host, Interface, Network, Node
 from testbed.plan.rebinding import Rebinding
 from testbed.plan.workloads import CaptureSettings, Workload
 from testbed.seeds import derive, of_name
@@ -59,12 +59,13 @@ def resolve(
     Args:
         topology: as `testbed.topology.load` returns it, or `discovered` where it `lacks_discovery`.
         lab: the lab's name; the topology's unless given.
-        runtime: instead of the file's.
+        runtime: instead of the file's; a file with hosts has one of its own.
         engine: instead of the file's, on every link.
         seed: instead of the file's.
 
     Raises:
         MachineError: `no-free-subnet`: the networks do not fit into the pool.
+        UsageError: `contradiction`: the file has hosts, and another runtime is asked for.
         ValueError: the topology lacks discovery.
     """
     if topology.lacks_discovery:
@@ -79,7 +80,8 @@ def resolve(
         for network in topology.segments
     }
     placed = {family: _placed(topology, family, lab, members) for family in FAMILIES}
-    nodes = tuple(_node(topology, name, placed) for name in topology.nodes)
+    on = placement.hosts_of_nodes(topology)
+    nodes = tuple(_node(topology, name, placed, on.get(name, "")) for name in topology.nodes)
     rebinding = Rebinding(topology, placed[IPV4])
     links, timeline = resolve_links(topology, seed=seed, engine=engine, rebinding=rebinding)
     networks = tuple(_network(topology, name, placed) for name in topology.segments)
@@ -94,7 +96,7 @@ def resolve(
         description=topology.description,
         seed=seed,
         seed_given=seed_given,
-        runtime=runtime or topology.runtime,
+        runtime=placement.runtime(topology, runtime or topology.runtime),
         networks=networks,
         nodes=nodes,
         links=links,
@@ -105,6 +107,7 @@ def resolve(
         groups=tuple(Group(name=name, nodes=members) for name, members in topology.groups.items()),
         capture=_capture(topology),
         beyond=_beyond(networks, lab),
+        hosts=tuple(Host(name=name, address=address) for name, address in topology.hosts.items()),
         directory=str(topology.directory),
     )
 
@@ -153,7 +156,7 @@ def _network(topology: Topology, name: str, placed: Mapping[int, Placed]) -> Net
         gateway=gateways.get(IPV4, ""),
         allocated=name in placed[IPV4].allocated,
         internal=network.internal,
-        mtu=network.mtu,
+        mtu=placement.mtu(topology, network),
         present=network.present or "",
         wire=is_wire,
         subnet6=str(subnets.get(IPV6, "")),
@@ -201,7 +204,7 @@ def _capture(topology: Topology) -> CaptureSettings:
     )
 
 
-def _node(topology: Topology, name: str, placed: Mapping[int, Placed]) -> Node:
+def _node(topology: Topology, name: str, placed: Mapping[int, Placed], host: str) -> Node:
     node = topology.nodes[name]
     return Node(
         name=name,
@@ -224,6 +227,7 @@ def _node(topology: Topology, name: str, placed: Mapping[int, Placed]) -> Node:
         ),
         namespace=node.namespace or "",
         may_fail=node.may_fail,
+        host=host,
     )
 
 

@@ -20,6 +20,7 @@ from testbed.records.events import (
 )
 from testbed.records.ledger import Deliveries, Ledger, match
 from testbed.records.lines import RecordError, format_line, parse, parse_object, parse_table, read
+from testbed.records.moving import moved
 
 __all__ = [
     "Bytes",
@@ -43,6 +44,7 @@ __all__ = [
     "Table",
     "format_line",
     "match",
+    "moved",
     "parse",
     "parse_object",
     "parse_table",

@@ -14,6 +14,7 @@ results/latest                        a link to the last complete run of any lab
 from testbed.runs.connections import Connections
 from testbed.runs.event_commands import CommandRecord, failed_commands
 from testbed.runs.link_records import LINKS_FILE, LinkRecord
+from testbed.runs.machine_clocks import MachineClock, machine_clocks
 from testbed.runs.reading import load
 from testbed.runs.run import LinkEngine, Run, changed_links
 from testbed.runs.starts import StepStart
@@ -27,6 +28,7 @@ __all__ = [
     "Connections",
     "LinkEngine",
     "LinkRecord",
+    "MachineClock",
     "Run",
     "RunWriter",
     "StepStart",
@@ -35,4 +37,5 @@ __all__ = [
     "failed_commands",
     "late_events",
     "load",
+    "machine_clocks",
 ]

@@ -26,6 +26,7 @@ from testbed.runs.event_commands import CommandRecord
 from testbed.runs.flows import FlowSum, sums
 from testbed.runs.host import HostFacts
 from testbed.runs.link_records import LinkRecord, link_observations
+from testbed.runs.machine_clocks import MachineClock
 from testbed.runs.observations import Row, observations
 from testbed.runs.starts import StepStart
 from testbed.runs.tables import tables
@@ -93,7 +94,7 @@ class Run:
         error: why it is not complete, or None.
         started, ended: UTC, ISO 8601; `ended` is None while it runs.
         plan: of the lab. Its digest is in run.json beside it, and so are the seeds, in the plan.
-        runtime: what the nodes are made of, `docker` or `netns`.
+        runtime: what the nodes are made of: `docker`, `netns`, or `swarm`, containers on several machines.
         versions: of `kernel`, `python`, `testbed`, and the runtime's own.
         images: of each image that nodes were made of, what it was: its digest in a registry, or its id.
         host: facts about the machine that results depend on, see `testbed.runs.host`.
@@ -105,6 +106,7 @@ class Run:
         link_counts: the samples of links' counters; None if the lab has no link with impairments, or the run is older.
         sockets: the samples of TCP connections, one per node.
         captures: of packets, one per port.
+        clocks: of the machines that nodes are on, if these are several.
         starts: when the workloads of each step began, in the order of the steps.
         timeline: the events of the plan's timeline that have happened.
         commands: those that these events have started, in the order in which they ended.
@@ -132,6 +134,7 @@ class Run:
     link_counts: LinkRecord | None = None
     sockets: tuple[Connections, ...] = ()
     captures: tuple[CaptureRecord, ...] = ()
+    clocks: tuple[MachineClock, ...] = field(default=(), metadata=codec.OMIT_DEFAULT)
     starts: tuple[StepStart, ...] = ()
     timeline: tuple[TimelineRecord, ...] = ()
     commands: tuple[CommandRecord, ...] = ()

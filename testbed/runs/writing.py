@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from testbed.runs.connections import Connections
     from testbed.runs.event_commands import CommandRecord
     from testbed.runs.link_records import LinkRecord
+    from testbed.runs.machine_clocks import MachineClock
     from testbed.runs.run import Status
     from testbed.runs.starts import StepStart
     from testbed.runs.timeline_records import TimelineRecord
@@ -146,6 +147,10 @@ class RunWriter:
     def captured(self, captures: Iterable[CaptureRecord]) -> None:
         """Record the captures of packets."""
         self.run = replace(self.run, captures=tuple(captures))
+
+    def compared(self, clocks: Iterable[MachineClock]) -> None:
+        """Record the clocks of several machines."""
+        self.run = replace(self.run, clocks=tuple(clocks))
 
     def started(self, step: StepStart) -> None:
         """Record when the workloads of a step began."""

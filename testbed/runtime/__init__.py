@@ -332,8 +332,12 @@ class Runtime(Protocol):
 BACKENDS: Mapping[str, tuple[str, str]] = {
     "docker": ("testbed.runtime.docker", "DockerRuntime"),
     "netns": ("testbed.runtime.netns", "NetnsRuntime"),
+    "swarm": ("testbed.runtime.swarm", "SwarmRuntime"),
 }
-"""The module and class of each runtime, in the order in which `auto` tries them; imported only when used."""
+"""The module and class of each runtime; imported only when used."""
+
+OF_THIS_MACHINE = ("docker", "netns")
+"""The runtimes whose nodes are all on this machine, in the order in which `auto` tries them."""
 
 
 def load(name: str) -> Runtime:

@@ -77,6 +77,7 @@ class LabDirectory:
         self.log = self.path / "agent.log"
         self.journal = self.path / "agent.journal"
         self.compose = self.path / "compose.json"
+        self.machines = self.path / "machines.json"
 
     @property
     def agent_name(self) -> str:

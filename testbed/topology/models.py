@@ -28,6 +28,7 @@ from testbed.topology.networks import Attachment, Network
 from testbed.topology.nodes import Node
 from testbed.topology.referenced_files import Files
 from testbed.topology.values import (
+    Endpoint,
     ExpectationText,
     Name,
     SettingPath,
@@ -62,6 +63,11 @@ class Topology(Model):
         "Seed of all random numbers; derived from the name unless given", default=None, example=7
     )
     runtime: Runtime = key("What nodes are made of", default="auto")
+    hosts: Annotated[Mapping[Name, Endpoint], Field(min_length=1)] = key(
+        "Several machines, on whose Docker Engines the nodes are: addresses, or names of Docker contexts, by name",
+        default={},
+        example={"east": "ssh://user@east.example", "west": "ssh://user@west.example"},
+    )
     engine: Engine = key("What applies the impairments of links", default="auto")
     families: Families = key(
         "The families of IP that networks have: 4, 6 or both", alias="ip", default=(IPV4,), written="4"

@@ -57,6 +57,11 @@ class Node(ServiceKeys):
         default=None,
         example=30,
     )
+    host: Name | None = key(
+        "The machine that it is on, one of `hosts`; unless given, the one with the fewest nodes so far",
+        default=None,
+        example="east",
+    )
     namespace: Namespace | None = key(
         "A network namespace that is there already: its name, the pid of a process in it, or its path",
         default=None,

@@ -299,6 +299,14 @@ Image = Annotated[str, matching(r"^[a-zA-Z0-9][\w.:/@-]{0,255}$", "an image", "n
 DockerName = Annotated[
     str, matching(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$", "a name that the Docker Engine knows", "shop-web-1")
 ]
+Endpoint = Annotated[
+    str,
+    matching(
+        r"^((ssh|tcp|unix)://[!-~]{1,1000}|[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,199})$",
+        "the address of a Docker Engine, or the name of a Docker context",
+        "ssh://user@east.example, tcp://198.18.0.1:2376, unix:///run/docker.sock or a context's name",
+    ),
+]
 Namespace = Annotated[str, Reader(_namespace, {"type": ["string", "integer"], "examples": ["blue", 4711]})]
 Variable = Annotated[str, matching(r"^[A-Za-z_][A-Za-z0-9_]{0,255}$", "a variable's name", "HTTP_PORT")]
 Sysctl = Annotated[

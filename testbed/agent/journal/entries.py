@@ -60,9 +60,16 @@ class OffloadsOff(_Entry, frozen=True, kw_only=True):
 
 
 class Bridge(_Entry, frozen=True, kw_only=True):
-    """A network of the lab's own has links: no new port of its bridge may pass anything without the agent."""
+    """A network of the lab's own has links: no new port of its bridge may pass anything without the agent.
+
+    Attributes:
+        network: inode of the network namespace that the bridge is in; 0 for that of the switch side.
+        path: of that namespace.
+    """
 
     index: int
+    network: int = 0
+    path: str = ""
 
 
 class OnMachine(_Entry, frozen=True, kw_only=True):
@@ -180,7 +187,7 @@ def subject(entry: Entry) -> Subject:
         case PortUsed() | PortLeft() | OffloadsOff():
             return type(entry), entry.network, entry.port
         case Bridge():
-            return Bridge, 0, entry.index
+            return Bridge, entry.network, entry.index
         case ForwardsBy():
             return ForwardsBy, 0, entry.interface
         case OnMachine() | PutBack():

@@ -31,11 +31,13 @@ class PresentNetwork(Payload, frozen=True, kw_only=True):
     Attributes:
         open: it is not the lab's own, so packets between others pass untouched.
         internal: nothing leaves it.
+        overlay: it is one of several machines, and its ports are in a network namespace of its own.
     """
 
     name: str
     open: bool
     internal: bool = False
+    overlay: bool = False
 
 
 class ContainerIdentity(Payload, frozen=True, kw_only=True):
@@ -82,6 +84,13 @@ class PresentNode(Payload, frozen=True, kw_only=True):
     packet_filter: PacketFilter | None = None
 
 
+class DistantNode(Payload, frozen=True, kw_only=True):
+    """A node on another machine, whose packets come in over an overlay network."""
+
+    name: str
+    interfaces: tuple[PresentInterface, ...]
+
+
 class Adopt(Call[None], frozen=True, kw_only=True):
     """Find the ports of nodes that are there already, on networks that are there already, and make wires to them.
 
@@ -89,11 +98,13 @@ class Adopt(Call[None], frozen=True, kw_only=True):
         networks: those that are there.
         nodes: the nodes.
         wires: networks to make that are not there yet.
+        distant: the nodes on other machines, which the agents there adopt.
     """
 
     networks: tuple[PresentNetwork, ...]
     nodes: tuple[PresentNode, ...]
     wires: tuple[NewNetwork, ...] = ()
+    distant: tuple[DistantNode, ...] = ()
 
 
 class WatchedNetwork(Payload, frozen=True, kw_only=True):

@@ -81,7 +81,7 @@ class _Channel:
             return b""
 
 
-def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False) -> Agent:
+def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False, sandboxes: str = "") -> Agent:
     """Start the agent of a lab and wait until it answers.
 
     An agent in a container has the Docker Engine's socket, to learn which container is a node that was made anew, and
@@ -91,13 +91,15 @@ def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False) -> Agen
         engine: which runs the containers.
         lab: its name.
         limits_nodes: some nodes have limits, so what the agent starts in them must be in their cgroups.
+        sandboxes: the directory of the Docker Engine's machine where the network namespaces of its overlay networks
+            are; empty for a lab without such networks. With it the agent is a container in any case.
 
     Raises:
         TestbedError: the error with which the agent ended; `agent-failed` if it reported none.
     """
-    if engine.hosts_agent:
+    if engine.hosts_agent and not sandboxes:
         return local_agent.start(_RUNTIME, lab, isolate=False, docker_engine=engine.unix_socket)
-    container = _create_agent(engine, lab, limits_nodes=limits_nodes)
+    container = _create_agent(engine, lab, limits_nodes=limits_nodes, sandboxes=sandboxes)
     with refusals("agent"):
         patiently(engine.api.start, container)
     patience = local_agent.Patience()
@@ -107,7 +109,7 @@ def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False) -> Agen
         stop=lambda _: patience.ends(),
     )
     with ThreadPoolExecutor(1) as background:
-        guarding = background.submit(_guard, engine, lab, container)
+        guarding = background.submit(_guard, engine, lab, container, sandboxes)
         try:
             listens = attempts(_listens, engine, container)
         except RetryError:
@@ -118,7 +120,7 @@ def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False) -> Agen
     return Agent(lambda: _Channel(engine, container))
 
 
-def _create_agent(engine: DockerEngine, lab: str, *, limits_nodes: bool) -> str:
+def _create_agent(engine: DockerEngine, lab: str, *, limits_nodes: bool, sandboxes: str) -> str:
     """Create the agent's container, with the Docker Engine's socket if its machine has it at one of the usual paths.
 
     Whether there is one is the Docker Engine's to say: its machine may be another than this.
@@ -127,7 +129,7 @@ def _create_agent(engine: DockerEngine, lab: str, *, limits_nodes: bool) -> str:
     command += ["--debug"] * logs.debugging()
     shared = {"/sys/fs/cgroup"} if limits_nodes else set()
     # No node has such a name, because names of nodes contain no dot.
-    create = partial(_create, engine, lab, name=f"testbed-{lab}.agent")
+    create = partial(_create, engine, lab, name=f"testbed-{lab}.agent", sandboxes=sandboxes)
     for path in engine.sockets:
         try:
             return create([*command, "--docker-engine", path], shared={*shared, path})
@@ -138,7 +140,7 @@ def _create_agent(engine: DockerEngine, lab: str, *, limits_nodes: bool) -> str:
     return create(command, shared=shared)
 
 
-def _guard(engine: DockerEngine, lab: str, agent: str) -> None:
+def _guard(engine: DockerEngine, lab: str, agent: str, sandboxes: str) -> None:
     """Start the guardian of an agent in a container.
 
     It sees the pids of the Docker Engine's machine, and watches the first process of the agent's container.
@@ -150,7 +152,8 @@ def _guard(engine: DockerEngine, lab: str, agent: str) -> None:
         return  # it has ended, and says why itself
     command = ["--lab", lab, "--guard", str(pid), "--journal", f"/proc/{pid}/root{_JOURNAL}"]
     name = f"testbed-{lab}.guardian"
-    container = _create(engine, lab, command, kind=objects.GUARDIAN, name=name, shared=_sockets(engine, found))
+    shared = _sockets(engine, found)
+    container = _create(engine, lab, command, kind=objects.GUARDIAN, name=name, shared=shared, sandboxes=sandboxes)
     with refusals("guardian"):
         patiently(engine.api.start, container)
 
@@ -260,6 +263,7 @@ def _create(
     kind: str = objects.AGENT,
     name: str | None = None,
     shared: Iterable[str] = (),
+    sandboxes: str = "",
 ) -> str:
     """Create a container with the agent's privileges and this package's code, and return its id.
 
@@ -271,9 +275,12 @@ def _create(
         kind: the label by which it is found.
         name: its own.
         shared: paths of the Docker Engine's machine that it has too.
+        sandboxes: see `start`; the container has the directory where `namespaces.known_networks` looks.
     """
     api = engine.api
     mounts = [Mount(path, path, type="bind") for path in sorted(shared)]
+    if sandboxes:
+        mounts.append(Mount("/run/docker/netns", sandboxes, type="bind", read_only=True))
     with refusals("agent"):
         container: str = api.create_container(
             image,

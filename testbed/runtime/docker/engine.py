@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from docker import APIClient
 from docker.errors import APIError, DockerException
-from docker.utils import kwargs_from_env, version_lt
+from docker.utils import version_lt
 from requests.exceptions import RequestException
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from testbed.errors import LabError, MachineError
-from testbed.runtime.docker import podman
+from testbed.runtime.docker import endpoints, podman
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from testbed.runtime.docker.endpoints import Endpoint
+
 _OLDEST_API = "1.41"
 _CALL_SECONDS = 120
 _PATIENCE_SECONDS = 20
-_DEFAULT_SOCKET = "/var/run/docker.sock"
+_PING_SECONDS = 5
+_CONNECT_SECONDS = 15
 _INSTEAD = "without Docker use --runtime netns"
 
 WORKERS = min(32, 4 * (os.cpu_count() or 1))
@@ -41,6 +44,9 @@ _Arguments = ParamSpec("_Arguments")
 class DockerEngine:
     """A Docker Engine that answers; API 1.41 (Docker Engine 20.10) or newer.
 
+    Args:
+        endpoint: where it is; where the environment says unless given.
+
     Attributes:
         api: its low-level client, which may be shared by threads.
         version: of the Docker Engine, as it prints it.
@@ -50,23 +56,19 @@ class DockerEngine:
         MachineError: none answers, or one that is too old; a podman that runs without root.
     """
 
-    def __init__(self) -> None:
-        host = os.environ.get("DOCKER_HOST", "")
-        if host.startswith("ssh://"):
-            raise MachineError(
-                "docker-over-ssh",
-                f"DOCKER_HOST={host}: the Docker Engine is reached through a socket only",
-                "forward it, ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST, "
-                "and set DOCKER_HOST=unix:///tmp/docker.sock",
-            )
-        address = host or f"unix://{_DEFAULT_SOCKET}"
-        if address.startswith("unix://"):
-            _knock(address.removeprefix("unix://"))
+    def __init__(self, endpoint: Endpoint | None = None) -> None:
+        self._endpoint = endpoint or endpoints.of_environment()
+        self._url = self._endpoint.url
+        if self._url.startswith("unix://"):
+            _knock(self._url.removeprefix("unix://"), self._endpoint.name)
+        options = self._endpoint.options
         try:
-            self.api = APIClient(**kwargs_from_env(), version="auto", timeout=_CALL_SECONDS, max_pool_size=WORKERS)
+            seconds = _CONNECT_SECONDS if endpoint else _CALL_SECONDS
+            self.api = APIClient(**options, version="auto", timeout=seconds, max_pool_size=WORKERS)
             found = self.api.version()
+            self.api.timeout = _CALL_SECONDS
         except (DockerException, RequestException) as error:
-            raise _unreachable(error) from None
+            raise _unreachable(error, self._endpoint.name) from None
         self.version: str = found["Version"]
         self._kernel: str = found.get("KernelVersion", "")
         self.is_podman = any(component["Name"] == podman.COMPONENT for component in found.get("Components") or ())
@@ -93,8 +95,7 @@ class DockerEngine:
         The process that listens on its Unix socket tells: the kernel gives us its pid (SO_PEERCRED, unix(7)), 0 where
         we can't see it. A virtual machine's has another kernel; a rootless one's, other namespaces.
         """
-        address = os.environ.get("DOCKER_HOST") or "unix://"
-        if os.geteuid() != 0 or not address.startswith("unix://") or self._kernel != os.uname().release:
+        if os.geteuid() != 0 or not self._url.startswith("unix://") or self._kernel != os.uname().release:
             return False
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(self.unix_socket)
@@ -111,18 +112,31 @@ class DockerEngine:
     @property
     def unix_socket(self) -> str:
         """The path of its Unix socket here; the usual one where it is reached in another way."""
-        address = os.environ.get("DOCKER_HOST", "")
-        return address.removeprefix("unix://") if address.startswith("unix://") else _DEFAULT_SOCKET
+        return self._url.removeprefix("unix://") if self._url.startswith("unix://") else endpoints.DEFAULT_SOCKET
 
     @property
     def sockets(self) -> list[str]:
         """Where its Unix socket may be on its own machine, which a forwarded one leads to."""
-        return list(dict.fromkeys((self.unix_socket, _DEFAULT_SOCKET)))
+        own = () if self._endpoint.forwarding else (self.unix_socket,)
+        return list(dict.fromkeys((*own, endpoints.DEFAULT_SOCKET)))
+
+    def answers(self) -> bool:
+        """Whether it answers now, within a few seconds."""
+        try:
+            return bool(self.api.get(f"{self.api.base_url}/_ping", timeout=_PING_SECONDS).ok)
+        except RequestException:
+            return False
 
     def info(self) -> dict[str, Any]:
         """What it tells of itself and of its machine."""
         with refusals("info"):
             found: dict[str, Any] = self.api.info()
+        return found
+
+    def swarm_members(self) -> list[dict[str, Any]]:
+        """Return the machines of the Swarm that it manages."""
+        with refusals("nodes of the Swarm"):
+            found: list[dict[str, Any]] = self.api.nodes()
         return found
 
     def containers(self, **labels: str | None) -> list[dict[str, Any]]:
@@ -201,7 +215,7 @@ def reason(error: Exception) -> str:
     return str(error)
 
 
-def _knock(path: str) -> None:
+def _knock(path: str, name: str) -> None:
     """Connect to the Docker Engine's socket before the SDK does, which leaks its own if there is no answer.
 
     Raises:
@@ -211,11 +225,10 @@ def _knock(path: str) -> None:
         try:
             connection.connect(path)
         except OSError as error:
-            raise _unreachable(error) from None
+            raise _unreachable(error, name) from None
 
 
-def _unreachable(error: Exception) -> MachineError:
-    where = os.environ.get("DOCKER_HOST") or _DEFAULT_SOCKET
+def _unreachable(error: Exception, where: str) -> MachineError:
     match _os_error(error):
         case FileNotFoundError():
             return MachineError(

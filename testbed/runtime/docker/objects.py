@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 OWN_IMAGE = "testbed:latest"
 """The image of nodes that name none, and of the agent if it runs in a container. It idles until it is stopped."""
 
-LAB, NODE, NETWORK, AGENT, GUARDIAN, VERSION = (
+LAB, NODE, NETWORK, AGENT, GUARDIAN, ANCHOR, VERSION = (
     "testbed.lab",
     "testbed.node",
     "testbed.network",
     "testbed.agent",
     "testbed.guardian",
+    "testbed.anchor",
     "testbed.version",
 )
 
@@ -138,13 +139,18 @@ def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
                 labels=labels(lab, NETWORK, network.name),
             )
     except LabError as error:
-        if any(words in error.message.lower() for words in _OVERLAPS):
-            raise LabError(
-                "subnet-taken",
-                f"network {network.name}: {network.subnet} overlaps with another of the Docker Engine's networks",
-                "leave out the subnet to get a free one; docker network ls lists the networks",
-            ) from None
-        raise
+        raise subnet_taken(network, error) from None
+
+
+def subnet_taken(network: Network, error: LabError) -> LabError:
+    """Return the error that another network has addresses of a network, if an error says that; else the same error."""
+    if not any(words in error.message.lower() for words in _OVERLAPS):
+        return error
+    return LabError(
+        "subnet-taken",
+        f"network {network.name}: {network.subnet} overlaps with another of the Docker Engine's networks",
+        "leave out the subnet to get a free one; docker network ls lists the networks",
+    )
 
 
 def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts: Sequence[tuple[str, str]]) -> str:

@@ -28,12 +28,21 @@ _DETACHING_SECONDS = 1.0
 Docker Engine: 20.10 then reports that an empty network "has active endpoints", until the engine restarts."""
 
 
-def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
+def remove_all(
+    engine: DockerEngine,
+    lab: str,
+    *,
+    settled: bool,
+    with_networks: bool = True,
+    seconds: float = _REMOVAL_SECONDS,
+) -> None:
     """Remove all containers and networks of a lab until none is left.
 
     Args:
         engine: the Docker Engine of the lab.
         lab: its name.
+        with_networks: remove the networks; else only the containers, because another Docker Engine has the networks.
+        seconds: when to give up.
         settled: no command is creating objects any more; otherwise objects that appear within a second are removed too.
 
     Raises:
@@ -42,7 +51,8 @@ def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
     refused: list[str] = []
 
     def some_left(begun: float) -> bool:
-        containers, networks = engine.containers(lab=lab), engine.networks(lab=lab)
+        containers = engine.containers(lab=lab)
+        networks = engine.networks(lab=lab) if with_networks else []
         force = time.monotonic() - begun > _DETACHING_SECONDS
         refused.clear()
         _disconnect(engine, containers, {network["Name"] for network in networks})
@@ -53,7 +63,7 @@ def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
     retrying = Retrying(
         retry=retry_if_result(bool),
         wait=wait_exponential(multiplier=0.01, max=1),
-        stop=stop_after_delay(_REMOVAL_SECONDS),
+        stop=stop_after_delay(seconds),
     )
     try:
         retrying(some_left, time.monotonic())
@@ -63,7 +73,7 @@ def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
     except RetryError:
         raise LabError(
             "not-removed",
-            f"parts of lab {lab} still exist after {_REMOVAL_SECONDS} s: {'; '.join(refused) or 'they reappear'}",
+            f"parts of lab {lab} still exist after {seconds:.0f} s: {'; '.join(refused) or 'they reappear'}",
             f"docker ps --all --filter label={LAB}={lab} lists its containers",
         ) from None
 
@@ -94,7 +104,7 @@ def _remove_network(engine: DockerEngine, refused: list[str], network: str, *, f
         return
     # A foreign container is attached to it, or an endpoint that a crash left behind.
     with suppress(APIError):
-        attached: dict[str, Any] = engine.api.inspect_network(network)["Containers"]
+        attached: dict[str, Any] = engine.api.inspect_network(network)["Containers"] or {}  # null: an overlay's
         for container in attached:
             engine.api.disconnect_container_from_network(container, network, force=True)
 

@@ -44,14 +44,16 @@ class DockerRuntime:
 
     name = "docker"
 
-    def __init__(self) -> None:
+    def __init__(self, engine: DockerEngine | None = None) -> None:
+        """Use a Docker Engine; the one that the environment names unless given."""
+        self._given = engine
         self._attached_to: dict[str, Mapping[str, str]] = {}
         self._made: dict[str, set[str]] = {}
         """By lab, the nodes of its own that have been seen, so that one whose container is removed is missed."""
 
     @cached_property
     def _engine(self) -> DockerEngine:
-        return DockerEngine()
+        return self._given or DockerEngine()
 
     @property
     def description(self) -> str:
@@ -222,6 +224,11 @@ class DockerRuntime:
         return [
             self._status(lab, dict(sorted(states.items())), states_by_name) for lab, states in sorted(nodes.items())
         ]
+
+    def status(self, lab: str) -> LabStatus:
+        """Return the state of one lab."""
+        nodes = {node: each["State"] for node, each in objects.nodes_of(self._engine, lab, {}).items()}
+        return self._status(lab, dict(sorted(nodes.items())), {})
 
     def _status(self, lab: str, nodes: dict[str, str], states_by_name: Mapping[str, str]) -> LabStatus:
         notes: Sequence[str] = ()

@@ -118,7 +118,9 @@ class Starter:
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
         networks = [
-            messages.PresentNetwork(name=each.name, open=bool(each.present), internal=each.internal)
+            messages.PresentNetwork(
+                name=each.name, open=bool(each.present), internal=each.internal, overlay=bool(self.plan.hosts)
+            )
             for each in self.plan.networks
             if not each.wire
         ]

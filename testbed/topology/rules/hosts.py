@@ -1,0 +1,100 @@
+"""What nodes on several machines can have: networks between machines are Docker Swarm's overlays.
+
+What they can't have is refused here, with the reason, rather than made otherwise than the file says.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.families import IPV4
+from testbed.names import BUILT_IN
+from testbed.topology.base import Fault
+from testbed.topology.ends import DownlinkEnds, UplinkEnds, WireEnds
+from testbed.topology.problems import nearest, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.topology.document import Path
+    from testbed.topology.nodes import Node
+    from testbed.topology.rules.parts import Parts
+
+_UNSUPPORTED = "not-over-machines"
+_ONE_MACHINE = "leave hosts out to have all nodes on one machine"
+
+
+def hosts(parts: Parts) -> Iterator[Fault]:
+    """Nodes are on machines that the file names, and have nothing that needs one machine."""
+    known = parts.section("hosts")
+    if not isinstance(known, dict):
+        for name, node in parts.nodes.items():
+            if node is not None and node.host is not None:
+                said = f"is {quote(node.host)}, and the file has no hosts"
+                yield Fault(
+                    ("nodes", name, "host"), "unknown-host", said, "name the machines: hosts: {east: ssh://...}"
+                )
+        return
+    runtime = parts.section("runtime")
+    if runtime == "netns":
+        said = "is netns, and nodes on several machines are containers"
+        yield Fault(("runtime",), "contradiction", said, f"leave it out; or {_ONE_MACHINE}")
+    for section, what in (("compose", "brings a project up on one machine"),):
+        if parts.section(section) is not None:
+            yield Fault((section,), _UNSUPPORTED, what, _ONE_MACHINE, at_key=True)
+    for name, node in parts.nodes.items():
+        if node is not None:
+            if node.host is not None and node.host not in known:
+                hint = nearest(node.host, known, "hosts")
+                said = f"names {quote(node.host)}, which is not one of the hosts"
+                yield Fault(("nodes", name, "host"), "unknown-host", said, hint)
+            yield from _node(("nodes", name), node)
+    yield from _networks(parts)
+    yield from _links(parts)
+
+
+def _node(path: Path, node: Node) -> Iterator[Fault]:
+    reasons = {
+        "container": (node.container, "is there before the lab, and an overlay network of the lab's is not"),
+        "namespace": (node.namespace, "is a namespace of one machine"),
+        "router": (node.router, "forwards between networks, which was never tried between machines"),
+        "ports": (node.ports, "are published by the machine through a network that links do not impair"),
+        "volumes": (node.volumes, "are files of this machine, which others do not have"),
+    }
+    for key, (value, why) in reasons.items():
+        if value:
+            yield Fault((*path, key), _UNSUPPORTED, f"{why}: nodes on several machines can't have it", _ONE_MACHINE)
+
+
+def _networks(parts: Parts) -> Iterator[Fault]:
+    for name, network in parts.networks.items():
+        path: Path = ("networks", name)
+        if network is None:
+            continue
+        if network.present is not None:
+            said = "is there already; between machines a lab makes overlay networks of its own"
+            yield Fault((*path, "present"), _UNSUPPORTED, said, "leave it out")
+        if not network.internal:
+            said = "is false, but what leaves an overlay network does so past all links"
+            yield Fault((*path, "internal"), _UNSUPPORTED, said, f"leave it out; or {_ONE_MACHINE}")
+        if parts.families_of(name) != (IPV4,):
+            at: Path = (*path, "ip") if network.families else ("ip",) if parts.section("ip") is not None else path
+            said = "asks for IPv6, which was never tried between machines"
+            yield Fault(at, _UNSUPPORTED, said, f"use ip: 4; or {_ONE_MACHINE}")
+
+
+def _links(parts: Parts) -> Iterator[Fault]:
+    for path, raw in parts.items("links"):
+        link = parts.link(raw)
+        if isinstance(raw, dict) and "wire" in raw:
+            said = "is a cable, which one agent makes within one machine"
+            yield Fault((*path, "wire"), _UNSUPPORTED, said, "put both nodes on a network of their own")
+        elif isinstance(link, UplinkEnds | DownlinkEnds):
+            said = "is an uplink or a downlink, whose queue needs a bridge of the lab's own"
+            yield Fault(path, _UNSUPPORTED, said, "impair the links between two nodes")
+        elif link is not None and not isinstance(link, WireEnds):
+            named = {end for direction in link.directions for end in direction}
+            for end in BUILT_IN:
+                if end in named:
+                    said = f"has the end {end}, which each of several machines would be"
+                    yield Fault(path, _UNSUPPORTED, said, _ONE_MACHINE)

@@ -1,0 +1,159 @@
+"""Nodes on several machines: Docker Engines in namespaces of their own, whose monotonic clocks are a day apart."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import subprocess
+import time
+
+import pytest
+
+from testbed import runs
+from tests.conftest import remains
+from tests.live import engines
+from tests.live.command_line import run
+
+pytestmark = [pytest.mark.live, pytest.mark.machines]
+
+FILE = """
+name: two
+hosts: {{east: "{east}", west: "{west}"}}
+nodes:
+  client: {{host: east}}
+  server: {{host: west}}
+links:
+  - {{between: [client, server], delay: 30ms}}
+timeline:
+  - {{at: 500ms, link: {{from: server, to: client}}, loss: 10%}}
+  - {{at: 700ms, node: server, pause: 100ms}}
+workloads:
+  - {{name: stream, kind: udp-stream, from: client, to: server, rate: 200kbit, duration: 1s}}
+  - {{name: calls, kind: tcp-rr, from: client, to: server, count: 10}}
+expect: [stream.lost == 0]
+"""
+MS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory):
+    with engines.swarm(tmp_path_factory.mktemp("engines") / "all", "east", "west") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def file(machines, tmp_path_factory):
+    path = tmp_path_factory.mktemp("file") / "two.yml"
+    path.write_text(FILE.format(**{each.name: each.address for each in machines}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def two(file):
+    """The name of a lab on both machines, until a test takes it down."""
+    name = f"test-{secrets.token_hex(5)}"
+    done = run("up", str(file), "--name", name)
+    assert done.returncode == 0, done.stderr
+    yield name
+    run("down", name)
+
+
+def round_trips_ms(lab, count=5):
+    """What ping in the client measures to the server, whose name it looks up."""
+    done = run("exec", lab, "client", "--", "ping", "-n", "-c", str(count), "-i", "0.2", "server")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [float(each) for each in re.findall(r"time=([0-9.]+)", done.stdout)]
+
+
+def figure(summary, name):
+    value = summary.values[name]
+    assert isinstance(value, int | float)
+    return value
+
+
+def test_links_and_workloads_between_machines(two, machines, tmp_path):
+    assert 60 <= min(round_trips_ms(two)) < 75
+    done = run("run", two, "--results", str(tmp_path), "--capture", "server", timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = runs.load(tmp_path / "latest")
+    assert [check.passed for check in found.checks] == [True, True]
+    stream, calls = found.summaries
+    assert 29 * MS < figure(stream, "latency_p50_ns") < 45 * MS  # one way, by the clocks of both machines
+    assert 59 * MS < figure(calls, "latency_p50_ns") < 80 * MS
+    offsets = {clock.machine: clock for clock in found.clocks}
+    for machine, seconds in (("east", 0), ("west", engines.AHEAD_SECONDS)):
+        clock = offsets[machine]
+        assert abs(clock.offset_ns - seconds * 1_000_000_000) <= clock.uncertainty_ns < 20 * MS
+    begun_ns = [event.begun_ns - event.due_ns for event in found.timeline]
+    assert len(begun_ns) == 3 and all(0 <= late_ns < 500 * MS for late_ns in begun_ns)  # noqa: PT018
+    [capture] = found.captures
+    assert capture.packets >= 2 * 10
+    listed = subprocess.run(["tcpdump", "-nr", found.path / capture.file], capture_output=True, text=True, check=False)
+    assert "UDP, length" in listed.stdout
+    status = run("ps", "--json")
+    [lab] = [each for each in json.loads(status.stdout) if each["lab"] == two]
+    assert (lab["runtime"], lab["healthy"], lab["nodes"]) == ("swarm", True, {"client": "running", "server": "running"})
+
+
+def test_a_node_that_restarts_gets_its_links_back(two, machines):
+    machines[1].docker("restart", "--time", "0", f"testbed-{two}-server")
+    deadline = time.monotonic() + 30
+    while run("exec", two, "client", "--", "ping", "-c", "1", "-W", "1", "server").returncode:
+        assert time.monotonic() < deadline
+    assert min(round_trips_ms(two)) >= 60
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ({"west": "unix:///var/run/docker.sock"}, "no-swarm: the Docker Engine of machine west (unix:///var/run/"),
+        ({"west": "no-such-context"}, "there is no Docker context 'no-such-context'"),
+        ({"east": "west"}, "no-swarm-manager: none of the machines (east, west) is a manager"),
+        ({"west": "east"}, "are the same Docker Engine"),
+    ],
+)
+def test_machines_that_can_not_be_used_are_errors_before_anything_is_made(machines, tmp_path, lab_name, hosts, said):
+    addresses = {each.name: each.address for each in machines}
+    wanted = addresses | {name: addresses.get(address, address) for name, address in hosts.items()}
+    path = tmp_path / "wrong.yml"
+    path.write_text(FILE.format(**wanted), encoding="utf-8")
+    done = run("up", str(path), "--name", lab_name)
+    assert (done.returncode, said in done.stderr) == (3, True), done.stderr
+
+
+def test_a_killed_agent_leaves_links_closed_and_down_leaves_nothing(two, machines):
+    """The last test of this lab."""
+    east, west = machines
+    server = east.docker("exec", f"testbed-{two}-client", "getent", "hosts", "server").split()[0]
+
+    def answers():
+        command = f"ping -c 2 -i 0.2 -W 1 {server} || true"
+        return " 0% packet loss" in east.docker("exec", f"testbed-{two}-client", "sh", "-c", command)
+
+    assert answers()
+    west.docker("kill", f"testbed-{two}.agent")
+    assert not answers()
+    west.docker("restart", "--time", "0", f"testbed-{two}-server")
+    assert not answers()
+    assert "machine west: " in run("ps").stdout
+    done = run("down", two)
+    assert done.returncode == 0, done.stderr
+    assert [each.remains(two) for each in machines] == [[], []]
+    assert remains(two) == []
+
+
+def test_a_machine_that_vanishes_is_named_and_the_rest_is_removed(machines, file, lab_name, tmp_path):
+    """The last test of this module: the machine does not come back."""
+    east, west = machines
+    assert run("up", str(file), "--name", lab_name).returncode == 0
+    west.stop()
+    named = f"machine west ({west.address}) does not answer any more"
+    assert named in run("ps").stdout
+    done = run("exec", lab_name, "client", "--", "true")
+    assert (done.returncode, named in done.stderr) == (4, True), done.stderr
+    done = run("run", lab_name, "--results", str(tmp_path))
+    assert (done.returncode, named in done.stderr) == (4, True), done.stderr
+    done = run("down", lab_name, timeout=100)
+    assert (done.returncode, named in done.stderr) == (4, True), done.stderr
+    assert [each for each in east.remains(lab_name) if not each.startswith("network")] == []  # the Swarm keeps that

@@ -1,0 +1,36 @@
+"""Where Docker Engines are reached."""
+
+import pytest
+
+from testbed.errors import MachineError
+from testbed.runtime.docker import endpoints
+
+
+@pytest.mark.parametrize("address", ["tcp://198.18.0.1:2375", "tcp://east.example:2375", "tcp://[2001:2::1]:2375"])
+def test_tcp_without_tls_is_refused(address):
+    with pytest.raises(MachineError, match=r"no-tls.*root on its machine(.|\n)*ssh://"):
+        endpoints.named(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:2375", "tcp://localhost:2375", "tcp://[::1]:2375", "unix:///a.sock"]
+)
+def test_this_machine_needs_none(address):
+    assert endpoints.named(address).url == address
+
+
+def test_a_context_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(MachineError, match=r"unknown-context.*'away'(.|\n)*docker context create away"):
+        endpoints.named("away")
+
+
+def test_ssh_says_what_it_says(monkeypatch, tmp_path):
+    program = tmp_path / "ssh"
+    program.write_text("#!/bin/sh\necho 'Permission denied (publickey).' >&2\nexit 255\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(
+        MachineError, match=r"ssh-failed: ssh to ssh://user@east says: Permission denied \(publickey\)\."
+    ):
+        endpoints.named("ssh://user@east")
