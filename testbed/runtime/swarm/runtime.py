@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from ipaddress import IPv4Network
+    from typing import IO
 
     from testbed.agent.client import Agent
     from testbed.plan.model import Plan
@@ -310,13 +311,13 @@ class SwarmRuntime:
         with machine.answering():
             return machine.runtime.start(lab, node, argv)
 
-    def put(self, lab: str, node: str, archive: bytes) -> None:
+    def put(self, lab: str, node: str, archive: IO[bytes]) -> None:
         """See `testbed.runtime.Runtime`."""
         machine = self._at(lab, node)
         with machine.answering():
             machine.runtime.put(lab, node, archive)
 
-    def get(self, lab: str, node: str, path: str) -> bytes:
+    def get(self, lab: str, node: str, path: str) -> IO[bytes]:
         """See `testbed.runtime.Runtime`."""
         machine = self._at(lab, node)
         with machine.answering():
