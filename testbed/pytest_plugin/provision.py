@@ -26,7 +26,7 @@ _FAILURES = pytest.StashKey[dict[object, TestbedError]]()
 _OWNERS: dict[str, type[pytest.Collector]] = {
     "class": pytest.Class,
     "module": pytest.Module,
-    "package": pytest.Package,
+    "package": pytest.Directory,  # type: ignore[type-abstract]  # a folder, whether or not it has __init__.py
     "session": pytest.Session,
 }
 

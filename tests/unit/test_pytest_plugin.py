@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,23 @@ def test_tests_share_a_lab_and_each_finds_it_as_its_file_says(session, pytester,
     used = labs(pytester)
     assert len(set(used)) == (2 if arguments else 1)
     assert all(remains(name) == [] for name in used)
+
+
+@pytest.mark.netns
+def test_tests_of_a_folder_share_a_lab(session, pytester):
+    text = """
+        import pytest
+
+        @pytest.mark.topology("pair.yml", runtime="netns", engine="userspace", scope="package")
+        def test_one(lab):
+            pass
+        """
+    for name in ("one", "two"):
+        (pytester.mkdir(name) / f"test_{name}_a.py").write_text(textwrap.dedent(text))
+        (pytester.path / name / f"test_{name}_b.py").write_text(textwrap.dedent(text))
+    session("def test_nothing(): pass", "one", "two", notes=NOTES).assert_outcomes(passed=4)
+    one, also_one, two, also_two = labs(pytester)
+    assert one == also_one != two == also_two
 
 
 @pytest.mark.netns

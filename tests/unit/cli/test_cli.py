@@ -8,7 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from testbed.cli import COMMANDS, cli
+from testbed.cli import COMMANDS, cli, failures
 from testbed.metrics import METRICS
 from testbed.plan import resolve
 from testbed.topology import find, load, schema
@@ -169,6 +169,16 @@ def test_a_wrong_command_line_is_json_too():
 def test_how_long_a_fault_lasts_is_not_taken_for_the_value_of_one_that_does_not_end_by_itself():
     refused = CliRunner().invoke(cli, ["fault", "no-such-lab", "a", "clock", "--for", "3s"])
     assert str(refused.exception).startswith("not-lasting: ")
+
+
+def test_an_interruption_is_json_too(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["testbed", "run", "lan", "--json"])
+    interruption = KeyboardInterrupt()
+    interruption.add_note("what was recorded until then is in results/x")
+    failures.show_interruption(interruption, 130)
+    said = json.loads(capsys.readouterr().err)
+    assert (said["exit_status"], said["error"]["code"]) == (130, "interrupted")
+    assert said["error"]["notes"] == ["what was recorded until then is in results/x"]
 
 
 def test_words_of_another_program_do_not_ask_for_json():
