@@ -60,9 +60,9 @@ def running(program, pids=None):
     return found
 
 
-def eventually(condition):
+def eventually(condition, within_s=PATIENCE_S):
     """Whether a condition comes true while we have patience."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + within_s
     while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return met

@@ -94,6 +94,7 @@ class Cluster:
 
     def __init__(self, directory):
         self.environment = certified(directory)
+        self.commands = []
         self.scheduler = Machine(self.environment, directory)
         self.workers = {f"east{number}": Machine(self.environment, directory) for number in (1, 2, 3)}
         self.scheduler.run("ip", "link", "add", "lan", "up", "type", "bridge")
@@ -130,7 +131,10 @@ class Cluster:
         """Begin a sweep on the scheduler's machine."""
         command = self.scheduler.command(*COMMAND, "sweep", *argv, "--workers", ADDRESS)
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment or self.environment)
+        self.commands.append(
+            subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment or self.environment)
+        )
+        return self.commands[-1]
 
     def labs(self):
         return [lab for machine in (self.scheduler, *self.workers.values()) for lab in machine.labs()]
@@ -138,3 +142,5 @@ class Cluster:
     def end(self):
         for machine in (self.scheduler, *self.workers.values()):
             machine.end()
+        for command in self.commands:
+            command.communicate()

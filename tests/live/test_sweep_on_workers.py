@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from testbed import sweep
-from tests.live.command_line import eventually
+from tests.live.command_line import WAIT_S, eventually
 from tests.live.machines import ADDRESS, Cluster, certified, children
 
 pytestmark = [
@@ -60,16 +60,16 @@ def whole(tmp_path):
 
 def test_ctrl_c_takes_all_labs_down_and_the_same_command_goes_on(cluster, options, matrix, tmp_path):
     first = cluster.sweep(*options, "--repeat", "2")
-    assert eventually(lambda: (whole(tmp_path) and cluster.labs()) or first.poll() is not None)
+    assert eventually(lambda: (whole(tmp_path) and cluster.labs()) or first.poll() is not None, WAIT_S)
     os.kill(int(children(first.pid)[0]), signal.SIGINT)
-    said, errors = first.communicate(timeout=60)
+    said, errors = first.communicate(timeout=WAIT_S)
     assert (first.returncode, errors.split()[0]) == (130, "interrupted"), said + errors
     assert cluster.labs() == []
     kept = whole(tmp_path)
     assert f"stopped: {len(kept)} of 4 runs exist" in said
 
     second = cluster.sweep(*options, "--repeat", "2")
-    said, errors = second.communicate(timeout=100)
+    said, errors = second.communicate(timeout=WAIT_S)
     assert second.returncode in (0, 1), said + errors  # 1: a link too slow, on a machine with much to do
     assert f"continues: {len(kept)} of the runs exist already" in said
     assert kept < whole(tmp_path)
@@ -83,9 +83,9 @@ def test_ctrl_c_takes_all_labs_down_and_the_same_command_goes_on(cluster, option
 def test_the_run_of_a_worker_that_is_killed_is_made_by_another_one(cluster, options, matrix, tmp_path):
     command = cluster.sweep(*options, "--repeat", "2")
     lost = cluster.workers["east2"]
-    assert eventually(lambda: lost.labs() or command.poll() is not None)
+    assert eventually(lambda: lost.labs() or command.poll() is not None, WAIT_S)
     lost.kill("worker")
-    said, errors = command.communicate(timeout=100)
+    said, errors = command.communicate(timeout=WAIT_S)
     assert command.returncode in (0, 1), said + errors
     [again] = [line for line in errors.splitlines() if line.startswith("again")]
     assert "worker east2 (tls://198.18.200.12:" in again
@@ -106,6 +106,6 @@ def test_the_run_of_a_worker_that_is_killed_is_made_by_another_one(cluster, opti
 
 def test_who_has_another_certificate_is_refused(cluster, options, tmp_path):
     command = cluster.sweep(*options, environment=certified(tmp_path))
-    said, errors = command.communicate(timeout=60)
+    said, errors = command.communicate(timeout=WAIT_S)
     assert command.returncode == 3, said + errors
     assert f"no-scheduler: no Dask scheduler answers at {ADDRESS}" in errors

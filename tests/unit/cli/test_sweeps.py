@@ -7,8 +7,10 @@ from click.testing import CliRunner
 
 from testbed import plan, sweep, topology
 from testbed.cli import cli
-from testbed.errors import UsageError
+from testbed.cli.sweeps import SweepScreen
+from testbed.errors import LabError, UsageError
 from testbed.runs import RunWriter
+from testbed.sweep.outcome import kept
 from testbed.workloads.summary import Summary
 
 TEXT = """
@@ -90,3 +92,37 @@ def test_validate_looks_at_the_values_of_a_sweep(file, capsys):
         topology.load(file, [topology.factors(file)[0].levels[1]])
     shown = CliRunner().invoke(cli, ["validate", str(file)], standalone_mode=False)
     assert shown.return_value == 2
+
+
+def test_a_sweep_that_has_all_its_runs_asks_no_worker(swept, tmp_path):
+    words = ["sweep", str(swept), "--results", str(tmp_path), "--workers", "tcp://198.18.0.1:1"]
+    shown = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert shown.return_value == 1, shown.output  # of the expectation
+    assert "all runs exist already" in shown.output
+
+
+def test_what_is_no_address_of_a_scheduler_is_a_wrong_command_line(file, tmp_path):
+    words = ["sweep", str(file), "--results", str(tmp_path), "--workers", "here"]
+    with pytest.raises(UsageError, match="bad-address: 'here' is not the address of a Dask scheduler"):
+        CliRunner().invoke(cli, words, standalone_mode=False, catch_exceptions=False)
+
+
+def test_the_screen_says_which_worker_makes_and_loses_a_run(swept, tmp_path, capsys):
+    matrix = sweep.matrix(swept)
+    first, second, *_ = matrix.trials(2)
+    run = kept(matrix, tmp_path / "sweeps" / matrix.identifier)[first.key]
+    with SweepScreen(matrix, sweep.measures(matrix.plan), quiet=False) as screen:
+        screen.planned(0, 4)
+        screen.noted("2 at tcp://198.18.0.1:8786: east, west")
+        screen.started(first, 1, None, "east")
+        screen.started(second, 2, None, "west")
+        screen.postponed(second, "worker west died while it made this run")
+        screen.finished(run)
+        screen.started(second, 2, 60, "east")
+        screen.failed(second, LabError("agent-gone", "the agent has ended"))
+    out, err = capsys.readouterr()
+    labels = [f"repetition 1, delay {each.cell.levels['links[0].delay']}" for each in (first, second)]
+    assert f"start   1 of 4  {labels[0]}  on east\n" in out
+    assert f"run     1 of 4  {labels[0]} on east  pings.latency.p50" in out
+    assert f"again   {labels[1]}: worker west died while it made this run\n" in err
+    assert f"failed  {labels[1]} on east: agent-gone: the agent has ended\n" in err
