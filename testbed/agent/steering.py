@@ -48,6 +48,8 @@ class Steering:
     rules: PortRules = field(init=False)
     access: AccessLines = field(init=False)
     _local: frozenset[str] = frozenset()
+    _met: set[tuple[str, str]] = field(default_factory=set)
+    """Nodes with uplinks or downlinks that all nodes of a network were told of, by names of both."""
 
     def __post_init__(self) -> None:
         self.rules = PortRules(self.wiring, self.journal)
@@ -92,29 +94,47 @@ class Steering:
         ports = [port for place, port in self.wiring.ports.items() if place not in self.wiring.gone]
         return [port for port in ports if port.network in networks]
 
-    def introduce(self, links: Iterable[Link]) -> None:
+    def introduce(self, links: Iterable[Link], *, anew: bool = True) -> None:
         """Make both ends of links permanent neighbours, or all nodes those of an uplink or downlink.
 
         No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
         takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again. On an open
         network the neighbour tables are not ours: ports let ARP pass there, and it is not impaired. Nor is ARP of the
         machine anywhere.
+
+        Args:
+            links: the links.
+            anew: also what nodes with uplinks or downlinks were told of each other before: an interface may be another.
         """
         known: defaultdict[str, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+        met: dict[tuple[str, str], None] = {}
         for link in links:
             key = link.key
             if key.network in self.wiring.open_networks or key.is_outside:
                 continue
-            (near, *_), far = key.nodes, key.nodes[1:] or (link.addresses.keys() - {*key.nodes})
-            distant = {name for name, network in self.wiring.distant if network == key.network}
-            there_now = [
-                other for other in far if (other, key.network) not in self.wiring.gone and other not in distant
-            ]
-            if near in distant:
+            one, *_ = key.nodes
+            distant = self.wiring.distant
+            if (one, key.network) in distant:
                 continue  # the agent there does it, and `introduce_distant` the rest
-            for node, other in [way for each in there_now for way in ((near, each), (each, near))]:
-                here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
-                known[node][here.interface] |= dict.fromkeys(link.addresses[other], there.mac)
+            if key.is_access:
+                met[one, key.network] = None
+                continue
+            other = key.nodes[1]
+            if (other, key.network) not in distant and (other, key.network) not in self.wiring.gone:
+                here, there = self.wiring.port(one, key.network), self.wiring.port(other, key.network)
+                known[one][here.interface] |= dict.fromkeys(link.addresses[other], there.mac)
+                known[other][there.interface] |= dict.fromkeys(link.addresses[one], here.mac)
+        present: dict[str, list[Port]] = {}
+        for name, network in met:
+            here = self.wiring.port(name, network)
+            if network not in present:
+                present[network] = self.ports_present([network])
+            for there in present[network]:
+                if there.node != name and (anew or (there.node, network) not in self._met):
+                    known[name][here.interface].update(dict.fromkeys(there.addresses, there.mac))
+                    known[there.node][there.interface].update(dict.fromkeys(here.addresses, here.mac))
+            if not anew:
+                self._met.add((name, network))
         for node, macs in known.items():
             with refusals(f"the neighbours of node {node}"):
                 neighbours.set_permanent(self.wiring.node(node).network, macs)
