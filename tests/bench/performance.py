@@ -294,11 +294,10 @@ def main() -> None:
     bench_bringup.compile_all()
     for name in () if options.page else options.parts or PARTS:
         print(f"== {name}", flush=True)
-        figures = []
-        for figure in PARTS[name]():
+        figures: list[Figure] = []
+        for figure in PARTS[name]():  # kept one by one: a part takes minutes, and may be interrupted
             figures.append(figure)
             print(json.dumps(figure), flush=True)
-        if figures:
             measured["parts"][name] = figures
             measured["where"] = {"day": time.strftime("%Y-%m-%d"), "machine": machine()}
             MEASURED.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
