@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from testbed.matching import LinkKey
 
 
+_Known = defaultdict[str, defaultdict[str, dict[str, str]]]
+"""By node and its interface, the MACs of others by their addresses."""
+
+
 @dataclass(slots=True)
 class Steering:
     """What brings packets to the devices of links.
@@ -106,26 +110,29 @@ class Steering:
             links: the links.
             anew: also what nodes with uplinks or downlinks were told of each other before: an interface may be another.
         """
-        known: defaultdict[str, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+        known: _Known = defaultdict(lambda: defaultdict(dict))
+        distant, gone = self.wiring.distant, self.wiring.gone
         met: dict[tuple[str, str], None] = {}
         for link in links:
             key = link.key
-            if key.network in self.wiring.open_networks or key.is_outside:
-                continue
             one, *_ = key.nodes
-            distant = self.wiring.distant
-            if (one, key.network) in distant:
-                continue  # the agent there does it, and `introduce_distant` the rest
+            if key.network in self.wiring.open_networks or key.is_outside or (one, key.network) in distant:
+                continue  # the agent of a distant node does it, and `introduce_distant` the rest
             if key.is_access:
                 met[one, key.network] = None
-                continue
-            other = key.nodes[1]
-            if (other, key.network) not in distant and (other, key.network) not in self.wiring.gone:
-                here, there = self.wiring.port(one, key.network), self.wiring.port(other, key.network)
-                known[one][here.interface] |= dict.fromkeys(link.addresses[other], there.mac)
-                known[other][there.interface] |= dict.fromkeys(link.addresses[one], here.mac)
+            elif not any((key.nodes[1], key.network) in away for away in (distant, gone)):
+                ends = [self.wiring.port(node, key.network) for node in key.nodes]
+                for here, there in (ends, ends[::-1]):
+                    known[here.node][here.interface] |= dict.fromkeys(link.addresses[there.node], there.mac)
+        self._introduce_all(met, known, anew=anew)
+        for node, macs in known.items():
+            with refusals(f"the neighbours of node {node}"):
+                neighbours.set_permanent(self.wiring.node(node).network, macs)
+
+    def _introduce_all(self, places: Iterable[tuple[str, str]], known: _Known, *, anew: bool) -> None:
+        """Note what nodes with uplinks or downlinks, by names of node and network, and all others there are to know."""
         present: dict[str, list[Port]] = {}
-        for name, network in met:
+        for name, network in places:
             here = self.wiring.port(name, network)
             if network not in present:
                 present[network] = self.ports_present([network])
@@ -135,9 +142,6 @@ class Steering:
                     known[there.node][there.interface].update(dict.fromkeys(here.addresses, here.mac))
             if not anew:
                 self._met.add((name, network))
-        for node, macs in known.items():
-            with refusals(f"the neighbours of node {node}"):
-                neighbours.set_permanent(self.wiring.node(node).network, macs)
 
     def introduce_distant(self, nodes: Iterable[str]) -> None:
         """Make nodes on other machines permanent neighbours of nodes here, on the networks that both are on.

@@ -125,6 +125,8 @@ def table(figures: list[Figure], columns: dict[str, str]) -> str:
 def said(figure: Figure, name: str) -> str:
     """A figure, as people read it."""
     value = figure.get(name, "")
+    if name == "cpu" and not value:
+        return "not known"
     if name == "memory":
         return f"{value / figure['nodes'] / 1024:,.0f} kB" if figure["nodes"] >= MANY else ""
     if isinstance(value, float):
