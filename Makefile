@@ -83,7 +83,7 @@ doctor: $(bin)/installed ## Say what this machine can do, and what to install fo
 	@$(testbed) doctor $(args)
 
 # ---- the project -----------------------------------------------------------------------------------------------------
-.PHONY: images test soak lint docs bench fidelity lock audit sbom clean
+.PHONY: images test soak lint docs bench performance fidelity lock audit sbom clean
 images: $(bin)/installed ## Build the testbed's images, its own and the servers' (needs a Docker Engine)
 	@PYTHON=$(bin)/python images/build
 
@@ -106,8 +106,11 @@ docs: $(bin)/installed-dev ## Build the documentation as a site: build/site
 	@$(bin)/python docs/make_reference.py
 	@$(bin)/mkdocs build --strict --quiet && echo "docs     build/site/index.html"
 
-bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers: args="bringup links engine stream"
+bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers: args="bringup filters stream"
 	@$(bin)/python -m tests.bench $(args)
+
+performance: $(bin)/installed-dev nodes-image ## Measure what labs cost beside other tools: docs/performance.md. args="netns docker ..." for parts
+	@$(bin)/python -m tests.bench.performance $(args)
 
 fidelity: $(bin)/installed-dev ## Measure by independent tools whether links are as requested: docs/fidelity.md
 	@$(bin)/python -m tests.bench.fidelity --guest $(args)

@@ -180,7 +180,7 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
         if lab_journal:
             with namespaces.inside(machine):
                 journal.put_back(lab_journal, agent_died=False)
-        await impaired.close()
+        await impaired.close(with_side=arguments.isolate)
         if not arguments.isolate:
             aliases.sweep(route, arguments.lab)
 

@@ -88,11 +88,11 @@ class AccessLines:
         Raises:
             OSError: the kernel's refusal.
         """
-        while self._closed:
-            port = self._closed.pop()
-            if line := self.wiring.lines.get((port.node, port.network)):
-                self.before_opening(port.network)
-                self.devices.switch_on_at((line.inner, line.outer))
+        lines = [(port.network, line) for port in self._closed if (line := self.wiring.lines.get(port.place))]
+        for network in dict.fromkeys(network for network, _ in lines):
+            self.before_opening(network)
+        self.devices.switch_on_at(index for _, line in lines for index in (line.inner, line.outer))
+        self._closed.clear()
 
     def remove(self, port: Port) -> None:
         """Remove the line of a port, if it has one; a port that is still there passes nothing from then on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import time
@@ -242,4 +243,11 @@ def refusals(what: Port | LinkKey | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.EXFULL:
+            raise LabError(
+                "network-full",
+                f"{what}: all 1,023 ports of the network's bridge are taken; an uplink or downlink takes one more than "
+                "its node",
+                "spread the nodes over several networks",
+            ) from None
         raise LabError("impairments-not-applied", f"{what}: the kernel refused: {error}") from None

@@ -158,7 +158,7 @@ class Links:
         self.steering.set_rules(
             ports | {self.wiring.port(link.key.source, link.key.network) for link in links if link.key.is_outside}
         )
-        self.steering.introduce(links)
+        self.steering.introduce(links, anew=False)
         self.steering.access.open()
 
     async def _make_lines(self, places: Iterable[tuple[str, str]]) -> None:
@@ -167,6 +167,7 @@ class Links:
         Raises:
             LabError: `open-network`; a link can't be made.
         """
+        new = []
         for place in places:
             if place in self.wiring.lines:
                 continue
@@ -184,8 +185,9 @@ class Links:
             before = [link for key, link in self._links.items() if key.place == place]
             await self._carriers.dismantle(before)
             await self._make(before)
-            self.steering.make_sinks([port])
-            self.steering.set_rules([port])
+            new.append(port)
+        self.steering.make_sinks(new)
+        self.steering.set_rules(new)  # until the lines are opened, they pass nothing
 
     async def change(self, changes: Iterable[LinkChange]) -> None:
         """Change the impairments of links, with the engines that they have. All are tried, also after a failure.
@@ -348,9 +350,14 @@ class Links:
         async with self._exclusive:
             await self._carriers.leave(side.number, self.steering.rules.sinks.pop(side.number, None))
 
-    async def close(self) -> None:
-        """Remove all devices; packets that would cross them are dropped at ports of the lab from then on."""
-        self.steering.access.close()
+    async def close(self, *, with_side: bool = False) -> None:
+        """Remove all devices; packets that would cross them are dropped at ports of the lab from then on.
+
+        Args:
+            with_side: the namespace of the switch side goes right afterwards, and lines with it, all in one step.
+        """
+        if not with_side:
+            self.steering.access.close()
         await self._carriers.close(self.steering.rules.sinks)
         self.wiring.gateways.close(self.devices)
         self._links.clear()

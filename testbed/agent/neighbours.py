@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from testbed.agent import switch
@@ -41,7 +42,13 @@ def set_permanent(network: int, wanted: Mapping[str, Mapping[str, str]]) -> None
 
 def _entries(index: int, macs: Mapping[str, str]) -> Iterator[Message]:
     for text, mac in macs.items():
-        address = ipaddress.ip_address(text)
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004
-        body = _NDMSG.pack(family, index, _PERMANENT, 0, 0) + attribute(_DESTINATION, address.packed)
-        yield _NEW_NEIGHBOUR, CREATE | REPLACE, body + attribute(_MAC, bytes.fromhex(mac.replace(":", "")))
+        family, attributes = _entry(text, mac)
+        yield _NEW_NEIGHBOUR, CREATE | REPLACE, _NDMSG.pack(family, index, _PERMANENT, 0, 0) + attributes
+
+
+@lru_cache(maxsize=4096)
+def _entry(text: str, mac: str) -> tuple[int, bytes]:
+    """Return the family of an address, and the attributes of its entry, which are the same in all nodes."""
+    address = ipaddress.ip_address(text)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004
+    return family, attribute(_DESTINATION, address.packed) + attribute(_MAC, bytes.fromhex(mac.replace(":", "")))

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from testbed.matching import LinkKey
 
 
+_Known = defaultdict[str, defaultdict[str, dict[str, str]]]
+"""By node and its interface, the MACs of others by their addresses."""
+
+
 @dataclass(slots=True)
 class Steering:
     """What brings packets to the devices of links.
@@ -48,6 +52,8 @@ class Steering:
     rules: PortRules = field(init=False)
     access: AccessLines = field(init=False)
     _local: frozenset[str] = frozenset()
+    _met: set[tuple[str, str]] = field(default_factory=set)
+    """Nodes with uplinks or downlinks that all nodes of a network were told of, by names of both."""
 
     def __post_init__(self) -> None:
         self.rules = PortRules(self.wiring, self.journal)
@@ -92,32 +98,50 @@ class Steering:
         ports = [port for place, port in self.wiring.ports.items() if place not in self.wiring.gone]
         return [port for port in ports if port.network in networks]
 
-    def introduce(self, links: Iterable[Link]) -> None:
+    def introduce(self, links: Iterable[Link], *, anew: bool = True) -> None:
         """Make both ends of links permanent neighbours, or all nodes those of an uplink or downlink.
 
         No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
         takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again. On an open
         network the neighbour tables are not ours: ports let ARP pass there, and it is not impaired. Nor is ARP of the
         machine anywhere.
+
+        Args:
+            links: the links.
+            anew: also what nodes with uplinks or downlinks were told of each other before: an interface may be another.
         """
-        known: defaultdict[str, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+        known: _Known = defaultdict(lambda: defaultdict(dict))
+        distant, gone = self.wiring.distant, self.wiring.gone
+        met: dict[tuple[str, str], None] = {}
         for link in links:
             key = link.key
-            if key.network in self.wiring.open_networks or key.is_outside:
-                continue
-            (near, *_), far = key.nodes, key.nodes[1:] or (link.addresses.keys() - {*key.nodes})
-            distant = {name for name, network in self.wiring.distant if network == key.network}
-            there_now = [
-                other for other in far if (other, key.network) not in self.wiring.gone and other not in distant
-            ]
-            if near in distant:
-                continue  # the agent there does it, and `introduce_distant` the rest
-            for node, other in [way for each in there_now for way in ((near, each), (each, near))]:
-                here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
-                known[node][here.interface] |= dict.fromkeys(link.addresses[other], there.mac)
+            one, *_ = key.nodes
+            if key.network in self.wiring.open_networks or key.is_outside or (one, key.network) in distant:
+                continue  # the agent of a distant node does it, and `introduce_distant` the rest
+            if key.is_access:
+                met[one, key.network] = None
+            elif not any((key.nodes[1], key.network) in away for away in (distant, gone)):
+                ends = [self.wiring.port(node, key.network) for node in key.nodes]
+                for here, there in (ends, ends[::-1]):
+                    known[here.node][here.interface] |= dict.fromkeys(link.addresses[there.node], there.mac)
+        self._introduce_all(met, known, anew=anew)
         for node, macs in known.items():
             with refusals(f"the neighbours of node {node}"):
                 neighbours.set_permanent(self.wiring.node(node).network, macs)
+
+    def _introduce_all(self, places: Iterable[tuple[str, str]], known: _Known, *, anew: bool) -> None:
+        """Note what nodes with uplinks or downlinks, by names of node and network, and all others there are to know."""
+        present: dict[str, list[Port]] = {}
+        for name, network in places:
+            here = self.wiring.port(name, network)
+            if network not in present:
+                present[network] = self.ports_present([network])
+            for there in present[network]:
+                if there.node != name and (anew or (there.node, network) not in self._met):
+                    known[name][here.interface].update(dict.fromkeys(there.addresses, there.mac))
+                    known[there.node][there.interface].update(dict.fromkeys(here.addresses, here.mac))
+            if not anew:
+                self._met.add((name, network))
 
     def introduce_distant(self, nodes: Iterable[str]) -> None:
         """Make nodes on other machines permanent neighbours of nodes here, on the networks that both are on.

@@ -216,6 +216,8 @@ class Wires:
             if port.network == network and place not in self.wiring.gone
         ]
         routers = {port.node for port in ports if port.node in self._nodes and self._nodes[port.node].forwards}
+        if not routers and network not in self._bridges and network not in self.wiring.internal_networks:
+            return
         for port in ports:
             if port.side.number:
                 continue  # an overlay's sandbox has no firewall

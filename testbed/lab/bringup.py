@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from types import MappingProxyType
@@ -204,22 +203,12 @@ def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Obse
 
 
 def as_requests(plan: Plan, links: Sequence[Link]) -> tuple[messages.LinkRequest, ...]:
-    """Return links of a plan as parameters of the agent's call `Impair`.
-
-    An uplink or downlink comes with the addresses of all nodes on its network.
-    """
+    """Return links of a plan as parameters of the agent's call `Impair`."""
     nodes, all_impairments = {node.name: node for node in plan.ends}, plan.all_impairments()
-    on: defaultdict[str, list[str]] = defaultdict(list)
-    for node in plan.nodes:
-        for interface in node.interfaces:
-            on[interface.network].append(node.name)
     return tuple(
         messages.LinkRequest(
             **link.key._asdict(),
-            addresses={
-                name: nodes[name].on(link.network).addresses
-                for name in (on[link.network] if link.key.is_access else link.key.nodes)
-            },
+            addresses={name: nodes[name].on(link.network).addresses for name in link.key.nodes},
             impairments=link.impairments,
             later=tuple(all_impairments.get(link.key, ())) if plan.timeline else (),
             seed=link.seed,

@@ -102,9 +102,8 @@ def _way_out(topology: Topology, name: str) -> tuple[str, str] | None:
     leading = {network for network, each in topology.segments.items() if not each.internal}
     if leading & own.keys():
         return None
-    for router, node in topology.nodes.items():
-        nat = node.router.nat if node.router else None
-        if nat is None or not (leading & topology.attachments(router).keys()) - set(nat.inside):
+    for router, nat in topology.nats.items():
+        if not (leading & topology.attachments(router).keys()) - set(nat.inside):
             continue
         for network in nat.inside:
             if network in own:

@@ -27,6 +27,7 @@ from testbed.topology.link_entries import AnyLink, Applied, Engine, LinkEntry, W
 from testbed.topology.networks import Attachment, Network
 from testbed.topology.nodes import Node
 from testbed.topology.referenced_files import Files
+from testbed.topology.routers import Nat
 from testbed.topology.values import (
     Endpoint,
     ExpectationText,
@@ -203,7 +204,14 @@ class Topology(Model):
         """
         if node in BUILT_IN:
             return {name: Attachment() for name, network in self.networks.items() if not network.internal}
+        if node in self._attached:
+            return self._attached[node]
         return on_all([self._attached[member] for member in self.members(node)])
+
+    @cached_property
+    def nats(self) -> Mapping[str, Nat]:
+        """What translates addresses, by the names of its routers."""
+        return {name: node.router.nat for name, node in self.nodes.items() if node.router and node.router.nat}
 
     @cached_property
     def graphs(self) -> Mapping[int, Graph]:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [NAME ...]`: the benchmarks of these names, or all of them."""
+"""`python -m tests.bench [NAME ...]`: the benchmarks named, or all of them."""
 
 import argparse
 import importlib

@@ -122,8 +122,8 @@ class Mininet:
         self._expect("reached")
 
     def cpu(self) -> float:
-        assert self._process is not None
-        return seconds_of([self._process.pid], with_children=True)
+        """0, for it is not known: most of it goes to hundreds of shells for less than the kernel's clock tick each."""
+        return 0.0
 
     def down(self) -> None:
         assert self._process is not None
@@ -227,7 +227,7 @@ def races() -> tuple[Race, ...]:
         Race(
             "netns",
             PLAIN,
-            {2: 7, 50: 3, 200: 3, 500: 3, 1000: 3, 2000: 1, 4000: 1},
+            {2: 7, 50: 3, 200: 3, 500: 1, 1000: 3, 2000: 1, 4000: 1},
             "Mininet",
             Mininet,
             500,

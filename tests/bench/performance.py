@@ -125,6 +125,8 @@ def table(figures: list[Figure], columns: dict[str, str]) -> str:
 def said(figure: Figure, name: str) -> str:
     """A figure, as people read it."""
     value = figure.get(name, "")
+    if name == "cpu" and not value:
+        return "not known"
     if name == "memory":
         return f"{value / figure['nodes'] / 1024:,.0f} kB" if figure["nodes"] >= MANY else ""
     if isinstance(value, float):
@@ -294,11 +296,10 @@ def main() -> None:
     bench_bringup.compile_all()
     for name in () if options.page else options.parts or PARTS:
         print(f"== {name}", flush=True)
-        figures = []
-        for figure in PARTS[name]():
+        figures: list[Figure] = []
+        for figure in PARTS[name]():  # kept one by one: a part takes minutes, and may be interrupted
             figures.append(figure)
             print(json.dumps(figure), flush=True)
-        if figures:
             measured["parts"][name] = figures
             measured["where"] = {"day": time.strftime("%Y-%m-%d"), "machine": machine()}
             MEASURED.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")

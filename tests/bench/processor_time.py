@@ -3,6 +3,7 @@
 import os
 import resource
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -16,25 +17,35 @@ def command_seconds() -> float:
 
 def agent_pids(name: str, *, with_children: bool = True) -> list[int]:
     """The processes of the agent of that name, and their children: its workers, and nodes' first processes."""
-    agents, parents = set(), {}
+    parents = _parents()
+    agents = {pid for pid in parents if _name(pid) == name}
+    return [pid for pid, parent in parents.items() if pid in agents or (with_children and parent in agents)]
+
+
+def _parents() -> dict[int, int]:
+    """The parent of each process."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
-            try:
-                parents[entry.name] = (entry / "stat").read_text().rpartition(")")[2].split()[1]
-                if (entry / "comm").read_text().strip() == name:
-                    agents.add(entry.name)
-            except OSError:
-                continue
-    return [int(pid) for pid in parents if pid in agents or (with_children and parents[pid] in agents)]
+            with suppress(OSError):
+                found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
 
 
-def seconds_of(pids: Iterable[int], *, with_children: bool = False) -> float:
-    """Processor time of some processes so far, and of their children that have ended."""
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def seconds_of(pids: Iterable[int]) -> float:
+    """Processor time of some processes so far."""
     ticks = 0
     for pid in pids:
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        ticks += sum(map(int, fields[11 : 15 if with_children else 13]))
+        ticks += sum(map(int, fields[11:13]))
     return ticks / _TICKS
