@@ -9,7 +9,6 @@ tcpdump sees arrive of TCP, with all headers, beside the rate.
 import asyncio
 import json
 import os
-import re
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +16,13 @@ from typing import Any
 
 from testbed.engines.userspace.workers import Workers
 from testbed.impairments import CERTAIN, CLEAR, Bottleneck, CoDel, FixedRate, Impairments, IndependentLoss, Jitter
+from tests.bench.arrivals import stream_bps
 from tests.counting import counted
 from tests.live.test_userspace_worker import ShapedPair, run
 
 SECONDS = 4
 MS = 1_000_000
 WINDOW_MOST = 64 << 20
-FRAME_OVERHEAD = 14 + 20 + 32  # of a packet: Ethernet, IPv4, TCP with time stamps
-SEGMENT = 1448
-WINDOW_S = 0.05
 SHAPES = {
     "clear": CLEAR,
     "delay 5 ms": Impairments(delay_ns=5 * MS),
@@ -72,7 +69,7 @@ async def rtt(pair: ShapedPair) -> tuple[float, float]:
 
 
 async def arriving_bps(pair: ShapedPair) -> float:
-    """Bits per second, with all headers, of the TCP that tcpdump sees in b: the median of 50 ms each."""
+    """Bits per second, with all headers, of the TCP that tcpdump sees in b."""
     inside = ("ip", "netns", "exec", f"{pair.prefix}-b", "tcpdump", "-nn", "-tt", "-s", "96", "-B", "65536")
     only = ("-i", "eth0", "tcp and src", pair.addresses["a"])
     process = await asyncio.create_subprocess_exec(
@@ -83,16 +80,7 @@ async def arriving_bps(pair: ShapedPair) -> float:
     await iperf3(pair, "-P", "2")
     process.terminate()
     output, _ = await reading
-    lines = re.findall(r"^([\d.]+) .* length (\d+)", output.decode(), re.MULTILINE)
-    seen = [(float(at), int(size)) for at, size in lines]
-    rates = []
-    start, total = seen[0][0], 0
-    for at, size in seen[1:]:
-        total += size + max(-(-size // SEGMENT), 1) * FRAME_OVERHEAD
-        if at - start >= WINDOW_S:
-            rates.append(8 * total / (at - start))
-            start, total = at, 0
-    return statistics.median(rates)
+    return stream_bps(output.decode())
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.reading import BATCH
-from testbed.engines.userspace.segments import COMPLETE, Train, Unsummed, number_of
 from testbed.engines.userspace.sockets import device_name, kernel_drops, mtu
 from testbed.linux.arrival import monotonic_of
 
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
     from testbed.engines.counters import Counters
     from testbed.engines.userspace.reading import FrameReader
-    from testbed.engines.userspace.segments import Packet
+    from testbed.engines.userspace.segments import Train
+    from testbed.engines.userspace.sending import PacketSender
     from testbed.impairments import Impairments
 
 _RELEASE_BATCH: Final = 2 * BATCH
@@ -109,40 +109,52 @@ class Link:
         self._release_most = max(_RELEASE_BATCH, 2 * count)
         return frames, count
 
-    def release(self, now: int) -> None:
+    def release(self, now: int, sender: PacketSender) -> None:
         """Send a batch of the packets that are due at `now`, ns, those of one frame together.
 
         Raises:
             DeviceGoneError: the output's device no longer exists.
         """
+        singles: list[bytes] = []
         for packet in self.emulator.release(now, self._release_most):
-            if type(packet) is Train and packet.count > 1 and now < self._cutting_until:
-                self._send_apart(packet)
+            if isinstance(packet, bytes):
+                singles.append(packet)
                 continue
-            try:
-                self._send(packet)
-            except OSError as error:  # the port's queue is full, or it is down, which may pass
-                if type(packet) is Train and packet.count > 1 and error.errno == errno.ENOBUFS:
-                    if self._send_apart(packet):
-                        self._cutting_until = now + _CUTTING_NS
-                else:
-                    self._send_failures += number_of(packet)
-                self.check_devices()
+            if singles:
+                self._send(singles, sender)
+                singles = []
+            if packet.count == 1 or now >= self._cutting_until:
+                self._send_train(packet, now)
+            else:
+                self._send_apart(packet)
+        if singles:
+            self._send(singles, sender)
 
-    def _send(self, packet: Packet) -> None:
-        if type(packet) is Train:
-            self._output.sendmsg(packet.buffers())
-        elif isinstance(packet, Unsummed):
-            self._output.send(packet.header + packet)
-        else:
-            self._output.send(COMPLETE + packet)
+    def _send(self, packets: list[bytes], sender: PacketSender) -> None:
+        """Send packets; count those that the port refuses because it is down or its queue full, which may pass."""
+        refused = sender.send(self._output.fileno(), packets)
+        if refused:
+            self._send_failures += refused
+            self.check_devices()
+
+    def _send_train(self, train: Train, now: int) -> None:
+        """Send a train as one frame, or its packets one by one if the port may only take these."""
+        try:
+            self._output.sendmsg(train.buffers())
+        except OSError as error:
+            if train.count > 1 and error.errno == errno.ENOBUFS:
+                if self._send_apart(train):
+                    self._cutting_until = now + _CUTTING_NS
+            else:
+                self._send_failures += train.count
+            self.check_devices()
 
     def _send_apart(self, train: Train) -> int:
         """Send each packet of a train on its own; return how many could be sent."""
         sent = 0
         for number in range(train.count):
             with contextlib.suppress(OSError):
-                self._send(train.part(number, number + 1))
+                self._output.sendmsg(train.part(number, number + 1).buffers())
                 sent += 1
         self._send_failures += train.count - sent
         return sent

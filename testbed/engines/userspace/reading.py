@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.headers import ETHERNET, network_at
+from testbed.engines.userspace.messages import Message, Vector, address_of
 from testbed.engines.userspace.segments import (
     FRAME_BYTES_MOST,
     KINDS,
@@ -47,36 +48,10 @@ _TIME: Final = struct.Struct(f"@{_CMSGHDR}xqq")
 """The arrival of a frame in its control messages: seconds and nanoseconds of the wall clock."""
 
 
-class _Vector(ctypes.Structure):
-    """`struct iovec`."""
-
-    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
-
-
-class _Header(ctypes.Structure):
-    """`struct msghdr`, recvmsg(2)."""
-
-    _fields_ = (
-        ("name", ctypes.c_void_p),
-        ("name_size", ctypes.c_uint),
-        ("vectors", ctypes.POINTER(_Vector)),
-        ("vector_count", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("control_size", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-    )
-
-
-class _Message(ctypes.Structure):
-    """`struct mmsghdr`, recvmmsg(2)."""
-
-    _fields_ = (("header", _Header), ("length", ctypes.c_uint))
-
-
 _LENGTH: Final = struct.Struct(
-    f"@{_Message.length.offset}xI{ctypes.sizeof(_Message) - _Message.length.offset - ctypes.sizeof(ctypes.c_uint)}x"
+    f"@{Message.length.offset}xI{ctypes.sizeof(Message) - Message.length.offset - ctypes.sizeof(ctypes.c_uint)}x"
 )
-"""The length in a `_Message`."""
+"""The length in a `Message`."""
 
 _recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
 _recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
@@ -98,19 +73,19 @@ class FrameReader:
         self._frames = memoryview(bytearray(BATCH * _STEP))
         self._controls = memoryview(bytearray(BATCH * _CONTROL.size))
         self._starts = range(0, BATCH * _STEP, _STEP)
-        headers_at, frames_at, controls_at = map(_address, (self._headers, self._frames, self._controls))
-        self._vectors = (_Vector * (2 * BATCH))()
-        messages = (_Message * BATCH)()
+        headers_at, frames_at, controls_at = map(address_of, (self._headers, self._frames, self._controls))
+        self._vectors = (Vector * (2 * BATCH))()
+        messages = (Message * BATCH)()
         for index, message in enumerate(messages):
-            self._vectors[2 * index] = _Vector(headers_at + index * VIRTIO.size, VIRTIO.size)
-            self._vectors[2 * index + 1] = _Vector(frames_at + self._starts[index], _SIZE)
-            message.header.vectors = ctypes.pointer(self._vectors[2 * index])
+            self._vectors[2 * index] = Vector(headers_at + index * VIRTIO.size, VIRTIO.size)
+            self._vectors[2 * index + 1] = Vector(frames_at + self._starts[index], _SIZE)
+            message.header.vectors = ctypes.addressof(self._vectors) + 2 * index * ctypes.sizeof(Vector)
             message.header.vector_count = 2
             message.header.control = controls_at + index * _CONTROL.size
             message.header.control_size = _CONTROL.size
         self._template = bytes(messages)  # the kernel overwrites some of it
         self._messages = memoryview(bytearray(self._template))
-        self._messages_at = _address(self._messages)
+        self._messages_at = address_of(self._messages)
 
     def read(self, descriptor: int, mtu: int) -> tuple[Arrivals, int, int]:
         """Return the packets in the waiting frames, of which it reads at most `BATCH`.
@@ -195,8 +170,3 @@ def _together(arrived_ns: Sequence[int], packets: Sequence[Packet]) -> Arrivals:
             first_ns = at_ns
             arrivals.append((at_ns, [packet]))
     return arrivals
-
-
-def _address(buffer: memoryview) -> int:
-    """Return the address of a buffer in memory."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

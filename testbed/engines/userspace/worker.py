@@ -28,6 +28,7 @@ from testbed.engines.userspace import requests
 from testbed.engines.userspace.link import DeviceGoneError, Link
 from testbed.engines.userspace.pace import REST_S, Pace
 from testbed.engines.userspace.reading import BATCH, FrameReader
+from testbed.engines.userspace.sending import PacketSender
 from testbed.impairments import Impairments
 from testbed.linux import namespaces
 
@@ -53,6 +54,7 @@ class Worker:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._reader = FrameReader()
+        self._sender = PacketSender()
         self._links: dict[str, Link] = {}
         self._live: dict[int, Link] = {}  # by the descriptor of the input
         self._holding: dict[int, Link] = {}  # of these, those that may have something to release
@@ -115,7 +117,7 @@ class Worker:
             now = time.monotonic_ns()
             if wakeup <= now:
                 try:
-                    link.release(now)
+                    link.release(now, self._sender)
                 except DeviceGoneError:
                     self._retire(link)
                     continue

@@ -22,6 +22,19 @@ def test_quantiles_split_what_was_recorded():
     assert histogram.quantile(1) == histogram.most == 1000
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "count"), [(5, 5, 1), (100, 0, 11), (1000, 999, 40), (1 << 40, 3, 7), (0, 0, 3)]
+)
+def test_even_steps_are_counted_each(first, last, count):
+    steps, each = LatenessHistogram(), LatenessHistogram()
+    steps.record_steps(first, last, count)
+    each.record([last + (first - last) * number // max(count - 1, 1) for number in range(count)])
+    for histogram in (steps, each):
+        histogram.record([2**50])
+    assert [steps.quantile(part / 100) for part in range(101)] == [each.quantile(part / 100) for part in range(101)]
+    assert steps.most == each.most
+
+
 @pytest.mark.parametrize("exponent", [2, 10, 20])
 def test_values_from_a_power_of_two_on_are_counted_exactly(exponent):
     histogram = LatenessHistogram()
