@@ -28,8 +28,7 @@ from testbed.agent import (
     timeline,
 )
 from testbed.agent.connection import Connection, accepted
-from testbed.agent.faults import ContainerControl, NodeControl, NodeFaults, NodeGroups, OwnNodeControl
-from testbed.agent.journal import JOURNAL
+from testbed.agent.faults import ContainerControl, NodeControl, NodeFaults, OwnNodeControl
 from testbed.agent.node_commands import PROCESS_CALLS, NodeCommands
 from testbed.errors import LabError, TestbedError
 
@@ -98,7 +97,7 @@ class Server:
         self._containers: Mapping[str, str] = {}
         self._commands = NodeCommands(wiring, directory, isolated=isolated)
         control: NodeControl = (
-            OwnNodeControl(wiring, self._commands, NodeGroups(lab, self._commands, directory / JOURNAL))
+            OwnNodeControl(wiring, self._commands, lab, directory)
             if isolated
             else ContainerControl(wiring, self._commands, attachments, links.journal)
         )

@@ -6,7 +6,6 @@ A runtime's way to do so is a `NodeControl`: `containers` asks the Docker Engine
 from testbed.agent.faults.containers import ContainerControl
 from testbed.agent.faults.control import NodeControl
 from testbed.agent.faults.node_faults import NodeFaults
-from testbed.agent.faults.node_groups import NodeGroups
 from testbed.agent.faults.own_nodes import OwnNodeControl
 
-__all__ = ["ContainerControl", "NodeControl", "NodeFaults", "NodeGroups", "OwnNodeControl"]
+__all__ = ["ContainerControl", "NodeControl", "NodeFaults", "OwnNodeControl"]

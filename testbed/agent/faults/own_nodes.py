@@ -18,13 +18,14 @@ from testbed.agent import device_requests
 from testbed.agent.faults import clocks, disks
 from testbed.agent.faults.disks import Disks
 from testbed.agent.faults.names import Names
+from testbed.agent.faults.node_groups import NodeGroups
+from testbed.agent.journal import JOURNAL
 from testbed.errors import LabError, MachineError
 from testbed.linux import cgroups, clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testbed.agent.faults.node_groups import NodeGroups
     from testbed.agent.node_commands import NodeCommands
     from testbed.agent.wiring import Wiring
     from testbed.faults import NameFault
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
 class OwnNodeControl:
     """See `NodeControl`."""
 
-    def __init__(self, wiring: Wiring, commands: NodeCommands, groups: NodeGroups) -> None:
+    def __init__(self, wiring: Wiring, commands: NodeCommands, lab: str, directory: Path) -> None:
+        """Control the nodes of a lab; `directory` is the lab's."""
         self._wiring = wiring
         self._commands = commands
-        self._groups = groups
+        self._groups = NodeGroups(lab, commands, directory / JOURNAL)
         self._names = Names(wiring)
         self._disks = Disks()
 
