@@ -40,3 +40,12 @@ def family_of(address: str) -> int:
         ValueError: it is no address.
     """
     return ip_address(address).version
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address of either family."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -195,6 +195,10 @@ async def _give_back(wiring: Wiring, node_faults: NodeFaults, way_out: WayOut | 
             await node_faults.heal_all()
         except TestbedError as error:
             _log.warning("not all nodes run again: %s", error)
+    try:
+        node_faults.close()
+    except TestbedError as error:
+        _log.warning("not all that was made for faults is removed: %s", error)
 
 
 def _listen(listener: socket.socket, path: Path) -> None:

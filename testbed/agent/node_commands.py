@@ -19,7 +19,7 @@ from testbed.errors import LabError
 from testbed.names import INTERNET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from testbed.agent.connection import Connection
@@ -62,6 +62,7 @@ class NodeCommands:
         self._endpoints: defaultdict[str, set[processes.Process]] = defaultdict(set)
         self._going_on: dict[str, asyncio.Event] = {}
         self._off: set[str] = set()
+        self._limits: dict[str, tuple[Path, ...]] = {}
         self._environment = _environment()
         self._logs: set[Path] = set()
         self._keeping_short: asyncio.Task[None] | None = None
@@ -77,6 +78,34 @@ class NodeCommands:
     def pauses(self) -> dict[str, int]:
         """Return how often the own command of each node has been paused."""
         return {name: command.pauses for name, command in self._own.items()}
+
+    def limit(self, node: str, groups: tuple[Path, ...]) -> None:
+        """Have all that is started in a node from now on belong to cgroups, given by their `cgroup.procs`."""
+        self._limits[node] = groups
+
+    def pids(self, node: str) -> Iterator[int]:
+        """Yield the numbers of the processes of a node that has a pid namespace, and of endpoints in it."""
+        yield from (endpoint.pid for endpoint in self._endpoints[node])
+        if found := self._processes.get(node):
+            yield from found.pids()
+
+    def _first_process(self, node: str) -> NodeProcesses:
+        """Return the processes of a node, the first of which is started if there is none."""
+        if node not in self._processes:
+            self._processes[node] = NodeProcesses(self._wiring.node(node))
+            for procs in self._limits.get(node, ()):
+                procs.write_text(str(self._processes[node].pid), "ascii")
+        return self._processes[node]
+
+    async def first_process(self, node: str) -> int:
+        """Return the number of the first process of a node, which has all of its files.
+
+        Raises:
+            LabError: `not-in-node`.
+        """
+        found = self._first_process(node)
+        await found.signal_all(0)  # which it answers when it has
+        return found.pid
 
     async def launch(self, call: messages.Launch) -> None:
         """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""
@@ -193,10 +222,9 @@ class NodeCommands:
         found = self._wiring.node(node)
         if not self._isolated:  # a container: its runtime starts the commands, but for those that end them
             return processes.start_own(found, argv, stdio, term)
-        if node not in self._processes:
-            self._processes[node] = NodeProcesses(found)
+        first = self._first_process(node)
         environment = self._environment | ({} if term is None else {"TERM": term}) | dict(found.environment)
-        process = await self._processes[node].start(argv, environment=environment, stdio=stdio, tty=term is not None)
+        process = await first.start(argv, environment=environment, stdio=stdio, tty=term is not None)
         if node in self._going_on:  # it has been paused meanwhile
             process.signal(signal.SIGSTOP)
         return process
@@ -215,7 +243,8 @@ class NodeCommands:
                 if call.node == INTERNET:
                     self._wiring.meet_beyond()
                 argv = [sys.executable, "-m", "testbed.endpoint", call.spec.to_json()]
-                endpoint = processes.start_own(node, argv)
+                limited = replace(node, cgroups=(*node.cgroups, *self._limits.get(call.node, ())))
+                endpoint = processes.start_own(limited, argv)
                 self._endpoints[call.node].add(endpoint)
                 endpoint.ended.add_done_callback(lambda _: self._endpoints[call.node].discard(endpoint))
                 return endpoint

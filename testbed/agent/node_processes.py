@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from testbed.agent import node_init
+from testbed.agent import node_init, nodes
 from testbed.agent.processes import Process, Streams, reap, refused
 from testbed.errors import LabError
 
@@ -36,22 +36,27 @@ class NodeProcesses:
 
     Attributes:
         is_held: the agent pauses them, so that their pauses do not count.
+        pid: of the first one.
     """
 
     def __init__(self, node: Node) -> None:
         self.is_held = False
         self._node = node
-        self._pid, self._control = node_init.fork(node)
-        _log.debug("first process of node %s: pid %d", node.name, self._pid)
+        self.pid, self._control = node_init.fork(node)
+        _log.debug("first process of node %s: pid %d", node.name, self.pid)
         self._control.setblocking(False)  # noqa: FBT003
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        reap(self._pid, self._ended)
+        reap(self.pid, self._ended)
         self._turn = asyncio.Lock()
         self._number = 0
         """Of the last message that is to be answered."""
         self._answer: asyncio.Future[_Answer] | None = None
         self._running: dict[int, Process] = {}
         self._listening = asyncio.create_task(self._listen())
+
+    def pids(self) -> list[int]:
+        """Return the numbers of all of them, as the agent sees them."""
+        return nodes.processes_beside(self.pid)
 
     async def start(
         self, argv: Sequence[str], *, environment: Mapping[str, str], stdio: Sequence[int] = (), tty: bool = False
@@ -115,7 +120,7 @@ class NodeProcesses:
     async def kill(self) -> None:
         """Kill all processes of the node, the first one too; the kernel does so in one step."""
         with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
         await asyncio.shield(self._ended)
         await self._listening
         self._control.close()

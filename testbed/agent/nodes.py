@@ -195,6 +195,19 @@ def processes_of(container: str, proc: Path = _PROC) -> list[int]:
     return [pid for _, pid in sorted(found)]
 
 
+def processes_beside(pid: int, proc: Path = _PROC) -> list[int]:
+    """Return the processes in the pid namespace of one, itself included; none if it has ended."""
+    found = []
+    with suppress(OSError):
+        namespace = (proc / str(pid) / "ns" / "pid").stat().st_ino
+        for entry in proc.iterdir():
+            if entry.name.isdecimal():
+                with suppress(OSError):  # it has ended meanwhile
+                    if (entry / "ns" / "pid").stat().st_ino == namespace:
+                        found.append(int(entry.name))
+    return found
+
+
 def started(entry: Path) -> int:
     """Return when a process started, in ticks since the machine did: field 22 of /proc/PID/stat, see proc(5)."""
     return int((entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from testbed.families import Address
 
 # include/uapi/linux/rtnetlink.h
-_NEW_ROUTE, _GET_ROUTE = 24, 26
+_NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
 _RTMSG = struct.Struct("=BBBBBBBBI")  # struct rtmsg
 _RTNEXTHOP = struct.Struct("=HBBi")  # struct rtnexthop
 _DESTINATION, _OUT, _GATEWAY, _PREFERRED_SOURCE, _MULTIPATH = 1, 4, 5, 7, 9
@@ -59,18 +59,28 @@ def _message(route: NewRoute) -> Message:
 
 
 def on_link(address: str, index: int, *, source: str = "") -> Message:
-    """Return the message that makes one IPv4 address reachable on the link of a device, in place of another such route.
+    """Return the message that makes one address reachable on the link of a device, in place of another such route.
 
     Args:
         address: the destination.
         index: of the device.
-        source: the address that packets to there are sent from, if it is not the device's.
+        source: the IPv4 address that packets to there are sent from, if it is not the device's.
     """
-    body = _RTMSG.pack(socket.AF_INET, 32, 0, 0, _MAIN_TABLE, _STATIC, _LINK_SCOPE, _UNICAST, 0)
-    body += attribute(_DESTINATION, ipaddress.IPv4Address(address).packed) + attribute(_OUT, struct.pack("=I", index))
+    body = _on_link(address, index)
     if source:
         body += attribute(_PREFERRED_SOURCE, ipaddress.IPv4Address(source).packed)
     return _NEW_ROUTE, CREATE | REPLACE, body
+
+
+def not_on_link(address: str, index: int) -> Message:
+    """Return the message that takes such a route away."""
+    return _DELETE_ROUTE, 0, _on_link(address, index)
+
+
+def _on_link(text: str, index: int) -> bytes:
+    address = ipaddress.ip_address(text)
+    body = _RTMSG.pack(_family(address), address.max_prefixlen, 0, 0, _MAIN_TABLE, _STATIC, _LINK_SCOPE, _UNICAST, 0)
+    return body + attribute(_DESTINATION, address.packed) + attribute(_OUT, struct.pack("=I", index))
 
 
 def _family(address: Address) -> int:

@@ -97,7 +97,7 @@ class Server:
         self._containers: Mapping[str, str] = {}
         self._commands = NodeCommands(wiring, directory, isolated=isolated)
         control: NodeControl = (
-            OwnNodeControl(wiring, self._commands)
+            OwnNodeControl(wiring, self._commands, lab, directory)
             if isolated
             else ContainerControl(wiring, self._commands, attachments, links.journal)
         )

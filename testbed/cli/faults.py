@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from testbed import codec
@@ -21,25 +23,52 @@ def fault_command(name: str, node: str, fault: str, *, lasting: str | None, as_j
     """Bring about a fault of a node, as the timeline of a topology file does.
 
     FAULT is pause, unpause, stop, kill, start, restart, cpus=0.1 or clock=30s, which is ahead (-30s: behind);
-    kill=SIGTERM sends the node's program that signal.
+    kill=SIGTERM sends the node's program that signal. dns=api is a name that does not exist, disk=/data a disk that is
+    full. What is longer is written as in a file: "dns={name: api, slow: 2s}", "disk={path: /data, rate: 80mbit}".
     The name of a group stands for each of its members. Without --for, a fault lasts until another one ends it, or the
     lab goes down. With --for, Ctrl-C ends the fault early.
     """
-    kind, equals, value = fault.partition("=")
-    if equals and lasting:
-        raise UsageError("two-values", f"{fault!r} has a value, and --for is one", "leave one of them out")
-    if lasting:
-        from testbed.topology.node_events import NODE_EVENTS, LastingEvent  # noqa: PLC0415  # only with the option
+    kind, equals, text = fault.partition("=")
+    value: object = _mapping(text) if text.startswith("{") else text
+    from testbed.topology.node_events import NODE_EVENTS, LastingEvent, SettingEvent  # noqa: PLC0415  # takes its time
 
-        if not issubclass(NODE_EVENTS.get(kind, LastingEvent), LastingEvent):
+    event = NODE_EVENTS.get(kind, LastingEvent)
+    if issubclass(event, SettingEvent):
+        if not equals:
+            raise UsageError("missing-value", f"{kind} lacks a value", f"write it like {_EXAMPLES[kind]}")
+        lasts = lasting
+    else:
+        lasts = None
+        if equals and lasting:
+            raise UsageError("two-values", f"{fault!r} has a value, and --for is one", "leave one of them out")
+        if lasting and not issubclass(event, LastingEvent):
             raise UsageError("not-lasting", f"{kind} does not end by itself", "leave --for out, and end it by another")
+        value = lasting or (value if equals else True)
     lab = Lab.attach(name)
-    happened = lab.bring_about(node, kind, (lasting or value) if lasting or equals else True)
+    happened = lab.bring_about(node, kind, value, lasts)
     if as_json:
         json_output.show([*happened])
         return
     for what in happened:
         click.echo(f"fault   {what}")
+
+
+_EXAMPLES: Final = {"cpus": "cpus=0.1", "clock": "clock=30s", "dns": "dns=api", "disk": "disk=/data"}
+
+
+def _mapping(text: str) -> object:
+    """Read a value that is written as a mapping of YAML in one line.
+
+    Raises:
+        UsageError: `bad-value`.
+    """
+    import yaml  # noqa: PLC0415  # only for these values
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        said = str(error).splitlines()[0]
+        raise UsageError("bad-value", f"{text!r} is not YAML: {said}", "write it like {name: api, slow: 2s}") from None
 
 
 @click.command("play")

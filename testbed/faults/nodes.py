@@ -1,4 +1,4 @@
-"""Faults of a whole node: it stands still, is switched off, or starts anew."""
+"""Faults of a whole node: it stands still, is switched off, or starts anew; and what faults make of its state."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import signal
 from enum import Enum
 from typing import Final
 
-from testbed import units
-from testbed.codec import Variant
+from testbed.faults.base import NodeFault
+from testbed.faults.settings import AnySetting, FillDisk, NameFault, SetClock, Setting, SlowDisk
 
 
 class State(Enum):
@@ -16,19 +16,6 @@ class State(Enum):
     RUNNING = "running"
     PAUSED = "paused"
     STOPPED = "stopped"
-
-
-class NodeFault(Variant, frozen=True, kw_only=True):
-    """Base of the faults of a node.
-
-    Attributes:
-        node: its name.
-    """
-
-    node: str
-
-    def __str__(self) -> str:
-        return f"{self.node}: {self.kind}"
 
 
 class Pause(NodeFault, frozen=True, kw_only=True):
@@ -69,47 +56,7 @@ class Restart(NodeFault, frozen=True, kw_only=True):
     """`Stop`, then `Start`."""
 
 
-class Throttle(NodeFault, frozen=True, kw_only=True):
-    """The processes of the node get less CPU time, or more.
-
-    Attributes:
-        cpus_milli: in thousandths of a core; 0 is what the node has without faults.
-    """
-
-    cpus_milli: int
-
-    @classmethod
-    def neutral(cls, node: str) -> Throttle:
-        """Return the one that undoes all others of its kind on a node."""
-        return cls(node=node, cpus_milli=0)
-
-    def __str__(self) -> str:
-        return f"{self.node}: {f'{self.cpus_milli / 1000:g} CPUs' if self.cpus_milli else 'CPUs as before'}"
-
-
-class SetClock(NodeFault, frozen=True, kw_only=True):
-    """The clock of the node's programs is wrong from then on: CLOCK_REALTIME, and no other.
-
-    Attributes:
-        offset_ns: how far it is ahead at once; negative is behind.
-        drift_ppb: how much more in each second, ns.
-    """
-
-    offset_ns: int = 0
-    drift_ppb: int = 0
-
-    @classmethod
-    def neutral(cls, node: str) -> SetClock:
-        """Return the one that undoes all others of its kind on a node."""
-        return cls(node=node)
-
-    def __str__(self) -> str:
-        ahead = units.DURATION.format(abs(self.offset_ns)) + (" behind" if self.offset_ns < 0 else " ahead")
-        parts = [ahead] * bool(self.offset_ns) + [f"drifts by {self.drift_ppb / 1000:g} ppm"] * bool(self.drift_ppb)
-        return f"{self.node}: clock {', '.join(parts) or 'right'}"
-
-
-Fault = SetClock | Throttle | Pause | Unpause | Stop | Kill | Start | Restart
+Fault = AnySetting | Pause | Unpause | Stop | Kill | Start | Restart
 
 ENDING: Final[dict[type[NodeFault], type[Unpause | Start]]] = {Pause: Unpause, Stop: Start, Kill: Start}
 """What ends each fault that lasts."""
@@ -129,7 +76,7 @@ def after(state: State, fault: Fault) -> State:
             return State.STOPPED
         case Kill() if fault.is_deadly:
             return State.STOPPED
-        case Kill() | Throttle() | SetClock():
+        case Kill() | Setting():
             return state
         case _:
             return State.RUNNING
@@ -137,19 +84,21 @@ def after(state: State, fault: Fault) -> State:
 
 def contradiction(state: State, fault: Fault) -> str:
     """Return why a fault makes no sense for a node in a state, as the end of a sentence; empty if it does."""
+    why = ""
     match fault, state:
         case (Unpause(), State.RUNNING | State.STOPPED):
-            return "is not paused"
+            why = "is not paused"
         case (Start(), State.RUNNING | State.PAUSED):
-            return "is not off"
+            why = "is not off"
         case (Pause(), State.PAUSED):
-            return "is paused already"
+            why = "is paused already"
         case (SetClock(), State.PAUSED):  # what it sees then could not be looked at
-            return "is paused"
+            why = "is paused"
         case (Pause() | Stop() | Kill() | SetClock(), State.STOPPED):
-            return "is off"
-        case _:
-            return ""
+            why = "is off"
+        case (NameFault() | FillDisk() | SlowDisk(), State.STOPPED):
+            why = "" if fault.is_neutral else "is off"
+    return why
 
 
 def undoing(node: str, state: State) -> Fault | None:

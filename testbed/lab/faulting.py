@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _POLL_S = 0.05
 
 
-def bring_about(lab: ConnectedLab, node: str, kind: str, value: object) -> tuple[str, ...]:
+def bring_about(lab: ConnectedLab, node: str, kind: str, value: object, lasting: str | None = None) -> tuple[str, ...]:
     """Bring about a fault of a node, wait for its end if it has a duration, and return what happened.
 
     Raises:
         UsageError: as `read_fault`.
         TestbedError: the agent could not do it; `contradicting-fault`, the node's state forbids it.
     """
-    events = read_fault(lab.plan, node, kind, value)
+    events = read_fault(lab.plan, node, kind, value, lasting)
     if len(events) == 1:
         happened = lab.agent.call(messages.BringAbout(faults=events[0].faults))
         for fault in events[0].faults:

@@ -11,9 +11,10 @@ from testbed.agent import messages
 from testbed.errors import UsageError
 from testbed.html_tables import html_table
 from testbed.lab import bringup
+from testbed.lab.breaking import Breakable, BringAbout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from testbed.agent.client import Agent
@@ -77,17 +78,20 @@ class Running:
         self.wait()
 
 
-class NodeHandle:
+class NodeHandle(Breakable):
     """A node of a lab that is up."""
 
     def __init__(
-        self, lab: str, node: Node, runtime: Runtime, bring_about: Callable[[str, str, object], tuple[str, ...]]
+        self,
+        lab: str,
+        node: Node,
+        runtime: Runtime,
+        bring_about: BringAbout,
     ) -> None:
-        self.name = node.name
+        super().__init__(node.name, bring_about)
         self._lab = lab
         self._node = node
         self._runtime = runtime
-        self._bring_about = bring_about
 
     def __repr__(self) -> str:
         addresses = ", ".join(f"{address} on {network}" for network, address in self.addresses.items())
@@ -200,79 +204,6 @@ class NodeHandle:
             LabError: `no-such-lab`.
         """
         return b"".join(self._runtime.logs(self._lab, self.name)).decode(errors="replace")
-
-    def pause(self, seconds: float | None = None) -> None:
-        """Pause all processes of the node, for a while or until `unpause`.
-
-        Args:
-            seconds: return when so much time is over and the node runs again; by default return at once.
-
-        Raises:
-            LabError: `contradicting-fault`, the node is paused or off already; the node can't be paused.
-            MachineError: `not-controlled`, its processes are not the lab's.
-        """
-        self.bring_about("pause", _lasting(seconds))
-
-    def unpause(self) -> None:
-        """Let the processes of the node go on; see `pause`."""
-        self.bring_about("unpause", True)  # noqa: FBT003
-
-    def stop(self, seconds: float | None = None) -> None:
-        """Ask the node's program to end, kill it after ten seconds, and switch the node off; see `pause`."""
-        self.bring_about("stop", _lasting(seconds))
-
-    def kill(self, signal: str = "SIGKILL", *, seconds: float | None = None) -> None:
-        """Send the node's program a signal; SIGKILL ends all processes of the node and switches it off; see `pause`.
-
-        Args:
-            signal: its name.
-            seconds: start the node again when so much time is over; only with SIGKILL.
-        """
-        self.bring_about("kill", signal if seconds is None else _lasting(seconds))
-
-    def start(self) -> None:
-        """Switch the node on; return when its program has begun and its links are impaired. See `pause`."""
-        self.bring_about("start", True)  # noqa: FBT003
-
-    def restart(self) -> None:
-        """`stop`, then `start`."""
-        self.bring_about("restart", True)  # noqa: FBT003
-
-    def throttle(self, cpus: float) -> None:
-        """Give the processes of the node so much CPU time, in cores.
-
-        Raises:
-            MachineError: `no-limits`, the runtime has none.
-        """
-        self.bring_about("cpus", cpus)
-
-    def set_clock(self, offset_seconds: float = 0, *, drift_ppm: float = 0) -> None:
-        """Set the clock of the node's programs ahead (negative: behind), and make it go faster or slower, from now on.
-
-        Args:
-            offset_seconds: at once.
-            drift_ppm: how much more, in microseconds for each second.
-
-        Raises:
-            MachineError: `no-clock`, the timeline of the lab's file has no event with `clock` for the node.
-            LabError: `clock-not-seen`, the node's programs do not see it.
-        """
-        drift = f"{drift_ppm:.3f}ppm"
-        self.bring_about("clock", {"offset": f"{round(offset_seconds * 1e9)}ns", "drift": drift})
-
-    def bring_about(self, kind: str, value: object) -> tuple[str, ...]:
-        """Bring a fault about by its key in a timeline, and return what happened: `bring_about("pause", "3s")`.
-
-        Raises:
-            UsageError: `unknown-fault`; the value is wrong.
-            LabError, MachineError: see `pause`.
-        """
-        return self._bring_about(self.name, kind, value)
-
-
-def _lasting(seconds: float | None) -> object:
-    checked = arguments.seconds(seconds, "seconds")
-    return True if checked is None else f"{round(checked * 1e6)}us"
 
 
 class LinkHandle:

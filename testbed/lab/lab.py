@@ -193,13 +193,14 @@ class Lab(ConnectedLab):
         """
         return self[name]
 
-    def bring_about(self, node: str, kind: str, value: object) -> tuple[str, ...]:
+    def bring_about(self, node: str, kind: str, value: object, lasting: str | None = None) -> tuple[str, ...]:
         """Bring a fault of a node, or of each member of a group, about, and return what happened.
 
         Args:
             node: the name.
             kind: the key of the fault in a timeline: `pause`.
             value: of that key: `True`, or how long it lasts (`"3s"`); it is over then.
+            lasting: the value of `for` beside it, for faults that have it (`cpus`, `clock`, `dns`, `disk`).
 
         Raises:
             UsageError: `unknown-node`, `unknown-fault`; the value is wrong.
@@ -208,7 +209,7 @@ class Lab(ConnectedLab):
         """
         from testbed.lab import faulting  # noqa: PLC0415 (see above)
 
-        return faulting.bring_about(self, node, kind, value)
+        return faulting.bring_about(self, node, kind, value, lasting)
 
     def members(self, group: str) -> tuple[NodeHandle, ...]:
         """Return the nodes of a group, or the one node of that name.

@@ -38,6 +38,10 @@ _FSOPEN = 430
 _FSCONFIG = 431
 _FSMOUNT = 432
 _MOUNT_SETATTR = 442
+_FSCONFIG = 431
+_FSPICK = 433
+_FSPICK_CLOEXEC, _FSPICK_EMPTY_PATH = 1, 8
+_FSCONFIG_SET_STRING, _FSCONFIG_CMD_RECONFIGURE = 1, 7
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -131,3 +135,22 @@ def present(mountinfo: Path) -> Iterator[tuple[str, str]]:
         before, _, after = line.partition(b" - ")
         path = before.split()[4].decode("unicode_escape").encode("latin-1")  # \040 is a space
         yield os.fsdecode(path), after.split()[0].decode()
+
+
+def resize(root: int, size_bytes: int) -> None:
+    """Change how much fits into a file system in memory (tmpfs(5), size).
+
+    Args:
+        root: file descriptor of its root directory, in whatever mount namespace that is.
+        size_bytes: of all that is in it.
+
+    Raises:
+        OSError: as the kernel says; EINVAL where more is in it already.
+    """
+    context = _checked(_libc.syscall(_FSPICK, root, b"", _FSPICK_CLOEXEC | _FSPICK_EMPTY_PATH), "fspick")
+    try:
+        size = str(size_bytes).encode()
+        _checked(_libc.syscall(_FSCONFIG, context, _FSCONFIG_SET_STRING, b"size", size, 0), "fsconfig of size")
+        _checked(_libc.syscall(_FSCONFIG, context, _FSCONFIG_CMD_RECONFIGURE, None, None, 0), "fsconfig")
+    finally:
+        os.close(context)

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 from testbed.agent import messages, node_logs, protocol
 from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
 from testbed.faults import Throttle
+from testbed.linux import cgroups
 from testbed.runtime import (
     NODE_SYSCTLS,
     Availability,
@@ -88,8 +89,7 @@ class NetnsRuntime:
         present = {node.name for node in plan.nodes if node.namespace}
         for fault in plan.faults:
             if isinstance(fault, Throttle):
-                message = f"the timeline has {fault}, and namespaces have no limits of their own"
-                raise MachineError("no-limits", message, "use --runtime docker")
+                _require_limits(fault)
             if fault.node in present:
                 message = f"the timeline has {fault}, and that node is a namespace that the lab did not make"
                 raise MachineError("not-controlled", message, "leave the event out, or let the lab make the node")
@@ -288,6 +288,17 @@ class NetnsRuntime:
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """See `testbed.runtime.Runtime`."""
         return netns_commands.attach(self.connect(lab), node, argv, tty=tty)
+
+
+def _require_limits(fault: Throttle) -> None:
+    """Require that cgroups can limit the CPU time of nodes."""
+    try:
+        cgroups.place("cpu")
+    except MachineError as error:
+        raise MachineError(error.code, f"the timeline has {fault}, and {error.message}", error.hint) from None
+    if fault.cpus_milli > (cores := os.cpu_count() or 1) * 1000:
+        message = f"node {fault.node} asks for {fault.cpus_milli / 1000:g} CPUs of {cores}"
+        raise MachineError("too-few-cpus", message, f"lower its cpus to {cores} or less")
 
 
 def _only_docker(said: str) -> MachineError:

@@ -8,7 +8,7 @@ from testbed import units
 from testbed.topology.base import Model, Short, key
 from testbed.topology.values import Name, SomeDuration
 
-ChaosFault = Literal["partition", "pause", "kill", "restart", "loss", "delay", "flap"]
+ChaosFault = Literal["partition", "pause", "kill", "restart", "loss", "delay", "flap", "dns", "cpus"]
 
 
 class Mean(Model):

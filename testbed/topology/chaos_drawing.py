@@ -30,6 +30,8 @@ _SHORTEST_NS = 100 * _MS
 
 _LOSS_PERCENT = (10, 60)
 _MORE_DELAY_MS = (50, 500)
+_SLOW_NAME_MS = (100, 3000)
+_CPUS_PERCENT = (5, 50)
 _FLAPS = 3
 """How often a flapping link goes down."""
 
@@ -100,6 +102,7 @@ class _Draw:
     state: TimelineState = field(init=False)
     down: dict[str, int] = field(default_factory=dict)
     changed: dict[_Link, int] = field(default_factory=dict)
+    hindered: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.links = _links(self.topology, self.nodes)
@@ -135,6 +138,15 @@ class _Draw:
             return None
         chosen = self.random.choice(free)
         self.down[chosen] = at_ns + lasting_ns
+        return chosen
+
+    def hinder(self, what: str, at_ns: int, lasting_ns: int) -> str | None:
+        """Choose a node that is up and to which that does not happen yet, and have it happen for a time."""
+        free = [node for node in self.up(at_ns) if self.hindered.get((what, node), -1) < at_ns]
+        if not free:
+            return None
+        chosen = self.random.choice(free)
+        self.hindered[what, chosen] = at_ns + lasting_ns
         return chosen
 
     def link(self, at_ns: int, lasting_ns: int, keys: Mapping[str, str] = MappingProxyType({})) -> Entry | None:
@@ -212,6 +224,20 @@ def _partition(draw: _Draw, at_ns: int, lasting_ns: int) -> Entry | None:
     return {"partition": [sorted(few), rest], "for": _text(lasting_ns)}
 
 
+def _dns(draw: _Draw, at_ns: int, lasting_ns: int) -> Entry | None:
+    if len(draw.nodes) == 1 or (node := draw.hinder("dns", at_ns, lasting_ns)) is None:
+        return None
+    name = draw.random.choice([other for other in draw.nodes if other != node])
+    slow = {"slow": f"{draw.random.randint(*_SLOW_NAME_MS)}ms"}
+    wrong = draw.random.choice([{"fails": "nxdomain"}, {"fails": "servfail"}, slow])
+    return {"node": node, "dns": {"name": name, **wrong}, "for": _text(lasting_ns)}
+
+
+def _cpus(draw: _Draw, at_ns: int, lasting_ns: int) -> Entry | None:
+    node = draw.hinder("cpus", at_ns, lasting_ns)
+    return {"node": node, "cpus": draw.random.randint(*_CPUS_PERCENT) / 100, "for": _text(lasting_ns)} if node else None
+
+
 _KINDS: Mapping[str, Callable[[_Draw, int, int], Entry | None]] = MappingProxyType(
     {
         "partition": _partition,
@@ -221,6 +247,8 @@ _KINDS: Mapping[str, Callable[[_Draw, int, int], Entry | None]] = MappingProxyTy
         "loss": _loss,
         "delay": _delay,
         "flap": _flap,
+        "dns": _dns,
+        "cpus": _cpus,
     }
 )
 """What draws each kind of fault; None where nothing can have it at that moment."""

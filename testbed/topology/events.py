@@ -15,6 +15,8 @@ from testbed.topology.node_events import (
     NODE_EVENTS,
     ClockEvent,
     CpusEvent,
+    DiskEvent,
+    DnsEvent,
     KillEvent,
     OfNode,
     PauseEvent,
@@ -229,6 +231,8 @@ AnyEvent = Annotated[
     | Annotated[StartEvent, Tag("<start>")]
     | Annotated[RestartEvent, Tag("<restart>")]
     | Annotated[CpusEvent, Tag("<cpus>")]
-    | Annotated[ClockEvent, Tag("<clock>")],
+    | Annotated[ClockEvent, Tag("<clock>")]
+    | Annotated[DnsEvent, Tag("<dns>")]
+    | Annotated[DiskEvent, Tag("<disk>")],
     Discriminator(_event_tag),
 ]

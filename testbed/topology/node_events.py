@@ -11,7 +11,8 @@ from testbed.topology.base import key
 from testbed.topology.clock_values import ClockValue
 from testbed.topology.event_times import Timed
 from testbed.topology.problems import nearest, quote
-from testbed.topology.values import Cpus, Name, Reader, fault, text_of, wrong_type
+from testbed.topology.setting_values import DiskValue, DnsValue
+from testbed.topology.values import Cpus, Name, Reader, SomeDuration, fault, text_of, wrong_type
 
 _HINT = "write true, or how long it lasts: 3s"
 
@@ -149,7 +150,17 @@ class RestartEvent(NodeEvent):
         return faults.Restart(node=node)
 
 
-class CpusEvent(NodeEvent):
+class SettingEvent(NodeEvent):
+    """Base of those that set something until another event sets it, or for a time."""
+
+    lasting_ns: SomeDuration | None = key(
+        "How long this lasts, until it is as without faults; until another event unless given",
+        alias="for",
+        default=None,
+    )
+
+
+class CpusEvent(SettingEvent):
     """The node's processes get another share of the machine's CPU time."""
 
     cpus_milli: Cpus = key("How many cores the node has from then on, such as 0.1", alias="cpus")
@@ -159,7 +170,7 @@ class CpusEvent(NodeEvent):
         return faults.Throttle(node=node, cpus_milli=self.cpus_milli)
 
 
-class ClockEvent(NodeEvent):
+class ClockEvent(SettingEvent):
     """The clock of the node's programs is wrong."""
 
     clock: ClockValue = key(
@@ -171,7 +182,45 @@ class ClockEvent(NodeEvent):
         return faults.SetClock(node=node, offset_ns=self.clock.offset_ns, drift_ppb=self.clock.drift_ppb)
 
 
-OfNode = ClockEvent | CpusEvent | PauseEvent | UnpauseEvent | StopEvent | KillEvent | StartEvent | RestartEvent
+class DnsEvent(SettingEvent):
+    """A name that programs of the node look up fails, is slow, or leads elsewhere."""
+
+    dns: DnsValue = key(
+        "The name, and what is wrong with it: `{name: api, fails: servfail}`, `{name: api, slow: 2s}` or "
+        "`{name: api, answer: 198.18.7.10}`; a name alone does not exist",
+        example={"name": "api", "slow": "2s"},
+    )
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return self.dns.fault(node)
+
+
+class DiskEvent(SettingEvent):
+    """A disk of the node is full, or slow."""
+
+    disk: DiskValue = key(
+        "Where, and what is wrong: `{path: /data, full: true}` or `{path: /data, rate: 80mbit}`; a path alone is full",
+        example={"path": "/data", "full": True},
+    )
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return self.disk.fault(node)
+
+
+OfNode = (
+    DnsEvent
+    | DiskEvent
+    | ClockEvent
+    | CpusEvent
+    | PauseEvent
+    | UnpauseEvent
+    | StopEvent
+    | KillEvent
+    | StartEvent
+    | RestartEvent
+)
 
 NODE_EVENTS: Mapping[str, type[NodeEvent]] = MappingProxyType(
     {
@@ -183,6 +232,8 @@ NODE_EVENTS: Mapping[str, type[NodeEvent]] = MappingProxyType(
         "restart": RestartEvent,
         "cpus": CpusEvent,
         "clock": ClockEvent,
+        "dns": DnsEvent,
+        "disk": DiskEvent,
     }
 )
 """The events of nodes, by the key that tells each from the others."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from testbed import faults
 from testbed.topology.events import Alternation, Event, Flap, Heal, ImpairmentChange, Partition, Ramp, Rebind, RunEvent
 from testbed.topology.models import Topology
-from testbed.topology.node_events import LastingEvent, NodeEvent
+from testbed.topology.node_events import LastingEvent, NodeEvent, SettingEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,9 @@ def of_nodes(event: NodeEvent, nodes: Iterable[str]) -> Iterator[tuple[str, int,
     if isinstance(event, LastingEvent) and event.lasting.ns:
         ended = tuple(faults.ENDING[type(each)](node=each.node) for each in begun)
         yield event.KEY, event.lasting.ns, NodeFaults(ended)
+    if isinstance(event, SettingEvent) and event.lasting_ns:
+        restored = tuple(each.neutral for each in begun if isinstance(each, faults.Setting))
+        yield "for", event.lasting_ns, NodeFaults(restored)
 
 
 def length_ns(topology: Topology) -> int | None:

@@ -42,7 +42,7 @@ class TimelineState:
                 self._matching.setdefault(key.plain, []).append(key)
         self.now: dict[LinkKey, Impairments] = dict(self.file)
         self.nodes: dict[str, faults.State] = {}
-        self._lasting: dict[tuple[type[faults.Fault], str], faults.Fault] = {}
+        self._settings = faults.InForce()
         self._ramps: dict[tuple[int, int, LinkKey], Impairments] = {}
 
     def _resolved(self, entries: Mapping[LinkKey, Applied]) -> dict[LinkKey, Impairments]:
@@ -127,7 +127,7 @@ class TimelineState:
             return event.faults
         if isinstance(event, Heal) and isinstance(event.heal, str):
             undone = (faults.undoing(node, state) for node, state in self.nodes.items())
-            return (*(fault for fault in undone if fault), *self._lasting.values())
+            return (*(fault for fault in undone if fault), *self._settings.undoing())
         return ()
 
     def meet(self, event: Happening) -> dict[LinkKey, Impairments]:
@@ -138,11 +138,8 @@ class TimelineState:
         """
         for fault in self.faults_of(event):
             self.nodes[fault.node] = faults.after(self._state(fault.node), fault)
-            if isinstance(fault, faults.Throttle | faults.SetClock):
-                place = type(fault), fault.node
-                self._lasting.pop(place, None)
-                if (neutral := type(fault).neutral(fault.node)) != fault:
-                    self._lasting[place] = neutral
+            if isinstance(fault, faults.Setting):
+                self._settings.note(fault)
         after = {
             key: impairments
             for key, impairments in self._after(event).items()

@@ -168,9 +168,7 @@ def test_a_node_that_is_off_answers_nothing_and_comes_back_with_its_links(lab):
 
 def test_a_node_has_less_cpu_time_until_the_run_ends(lab):
     if lab.runtime == "netns":
-        with pytest.raises(MachineError, match="no-limits"):
-            lab.node("server").throttle(0.25)
-        return
+        pytest.skip("nodes of namespaces do not see their cgroups: tests/live/test_settings_of_nodes.py")
 
     def quota():
         files = "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max"

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.agent.faults import clocks, freezer
+from testbed.agent.faults import clocks, disks, freezer
+from testbed.agent.faults.disks import Disks
+from testbed.agent.faults.names import Names
 from testbed.agent.journal import (
     ContainerGoesOn,
     ContainerOff,
@@ -20,15 +22,18 @@ from testbed.agent.journal import (
 )
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, MachineError, unknown_node
-from testbed.linux import clock
+from testbed.linux import cgroups, clock, roots
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from testbed.agent.attachments import Attachments
     from testbed.agent.docker_engine import DockerEngine
     from testbed.agent.journal import Journal
     from testbed.agent.journal.entries import Entry
     from testbed.agent.node_commands import NodeCommands
     from testbed.agent.wiring import Wiring
+    from testbed.faults import NameFault
 
 _STOPPING_SECONDS = 10
 """In which a program ends after its stop signal, as Docker Compose's `stop_grace_period`."""
@@ -60,6 +65,8 @@ class ContainerControl:
         self._attachments = attachments
         self._book = book
         self._cpus_before: dict[str, dict[str, int]] = {}
+        self._names = Names(wiring)
+        self._disks = Disks()
 
     async def pause(self, node: str) -> int:
         """See `NodeControl`."""
@@ -92,6 +99,7 @@ class ContainerControl:
         """See `NodeControl`."""
         self._note_off(node)
         await self._order(node, f"stop?t={_STOPPING_SECONDS}")
+        self._disks.forget(node)
         await self._commands.kill_all(node)
         return time.monotonic_ns()
 
@@ -100,6 +108,7 @@ class ContainerControl:
         if number != signal.SIGKILL:
             await self._order(node, f"kill?signal={number}")
             return time.monotonic_ns()
+        self._disks.forget(node)
         self._note_off(node)
         ordered = asyncio.create_task(self._order(node, f"kill?signal={number}"))
         await self._end_of(node, ordered)  # the Docker Engine then takes its network apart, which takes it 300 ms
@@ -168,6 +177,49 @@ class ContainerControl:
     def _note_off(self, node: str) -> None:
         engine, container = self._engine_of(node)
         self._note(ContainerOff(container=container, engine=engine.socket))
+
+    async def set_names(self, node: str, wrong: Mapping[str, NameFault]) -> int:
+        """See `NodeControl`. What is set ends with the container, whose network then is another one."""
+        self._require_own(node)
+        if self._wiring.nodes[node].has_ended and not wrong:
+            await self._names.forget(node)
+            return time.monotonic_ns()
+        found = self._wiring.node(node)
+        with os.fdopen(roots.open_in(found.pid, "/etc/resolv.conf", os.O_RDONLY), encoding="utf-8") as file:
+            text = file.read()
+        await self._names.set(found, wrong, lambda flags: roots.open_in(found.pid, "/etc/hosts", flags), text)
+        return time.monotonic_ns()
+
+    async def fill_disk(self, node: str, path: str, *, full: bool) -> int:
+        """See `NodeControl`. A file system in memory ends with the container."""
+        self._require_own(node)
+        if full:
+            self._disks.fill(node, self._wiring.node(node).pid, path)
+        else:
+            self._disks.empty(node, path)
+        return time.monotonic_ns()
+
+    async def slow_disk(self, node: str, path: str, bytes_per_s: int) -> int:
+        """See `NodeControl`. A limit ends with the container."""
+        self._require_own(node)
+        if bytes_per_s:
+            pid = self._wiring.node(node).pid
+            device = disks.disk_at(node, pid, path)
+            self._disks.slow(node, path, device, bytes_per_s, cgroups.io_group(Path(f"/proc/{pid}")))
+        elif (device := self._disks.slowed(node, path)) and not self._wiring.nodes[node].has_ended:
+            group = cgroups.io_group(Path(f"/proc/{self._wiring.node(node).pid}"))
+            self._disks.slow(node, path, device, 0, group)
+        return time.monotonic_ns()
+
+    def close(self) -> None:
+        """See `NodeControl`. There is nothing."""
+
+    def _require_own(self, node: str) -> None:
+        """Require that a node is the lab's: what would outlast a killed agent in it goes with the lab."""
+        self._engine_of(node)  # requires that the node is there
+        if self._wiring.open_networks:
+            message = f"node {node} is a container that the lab did not make, whose names and disks faults leave alone"
+            raise MachineError("not-controlled", message, "leave its event out, or let the lab make the node")
 
     async def _order(self, node: str, what: str) -> None:
         engine, container = self._engine_of(node)

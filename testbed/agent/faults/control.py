@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.faults import NameFault
 
 
 class NodeControl(Protocol):
@@ -38,4 +43,20 @@ class NodeControl(Protocol):
 
     async def throttle(self, node: str, cpus_milli: int) -> int:
         """Limit the processes of a node to so many thousandths of a core; 0 restores the limit that it had at first."""
+        ...
+
+    async def set_names(self, node: str, wrong: Mapping[str, NameFault]) -> int:
+        """Set all that is wrong with names that programs of a node look up, by name in lower case."""
+        ...
+
+    async def fill_disk(self, node: str, path: str, *, full: bool) -> int:
+        """Make the file system at a path of a node full, or as large as it was at first."""
+        ...
+
+    async def slow_disk(self, node: str, path: str, bytes_per_s: int) -> int:
+        """Limit how fast the processes of a node read and write the disk at a path; 0 is as fast as at first."""
+        ...
+
+    def close(self) -> None:
+        """Remove what was made for faults outside of the nodes."""
         ...

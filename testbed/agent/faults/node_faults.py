@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from testbed import faults
 from testbed.errors import LabError, TestbedError
-from testbed.faults import SetClock, State, Throttle
+from testbed.faults import FillDisk, NameFault, SetClock, SlowDisk, State, Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from testbed.agent.events import Events
     from testbed.agent.faults.control import NodeControl
-    from testbed.faults import Fault
+    from testbed.faults import AnySetting, Fault
 
-    _Step = SetClock | Throttle | faults.Pause | faults.Unpause | faults.Stop | faults.Kill | faults.Start
+    _Step = AnySetting | faults.Pause | faults.Unpause | faults.Stop | faults.Kill | faults.Start
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class NodeFaults:
         self._events = events
         self._states: dict[str, State] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._lasting: dict[tuple[type[Throttle | SetClock], str], Throttle | SetClock] = {}
+        self._settings = faults.InForce()
         self.paused: set[str] = set()
 
     def state(self, node: str) -> State:
@@ -79,6 +79,8 @@ class NodeFaults:
             for step in _steps(fault, before):
                 done_ns = await self._do(step)
                 reached = faults.after(reached, step)
+                if isinstance(step, faults.Start):
+                    await self._set_again(step.node)
         except BaseException as error:
             self._states[fault.node] = reached
             why = error.message if isinstance(error, TestbedError) else repr(error)
@@ -102,20 +104,36 @@ class NodeFaults:
                 return await control.stop(fault.node)
             case faults.Start():
                 return await control.start(fault.node)
-            case Throttle() | SetClock():
-                return await self._do_lasting(fault)
+            case _:
+                done_ns = await self._set(fault)
+                self._settings.note(fault)
+                return done_ns
 
-    async def _do_lasting(self, fault: Throttle | SetClock) -> int:
-        """Carry out a fault that lasts until another one replaces it, and remember how to undo it."""
-        if isinstance(fault, Throttle):
-            done_ns = await self._control.throttle(fault.node, fault.cpus_milli)
-        else:
-            done_ns = await self._control.set_clock(fault.node, fault.offset_ns, fault.drift_ppb)
-        place = type(fault), fault.node
-        self._lasting.pop(place, None)
-        if (neutral := type(fault).neutral(fault.node)) != fault:
-            self._lasting[place] = neutral
-        return done_ns
+    async def _set_again(self, node: str) -> None:
+        """Set what a node has lost by being off: all but its clock and its CPU time."""
+        for setting in self._settings.of({node}):
+            if isinstance(setting, NameFault | FillDisk | SlowDisk):
+                await self._set(setting)
+
+    async def _set(self, setting: AnySetting) -> int:
+        control = self._control
+        match setting:
+            case Throttle():
+                return await control.throttle(setting.node, setting.cpus_milli)
+            case SetClock():
+                return await control.set_clock(setting.node, setting.offset_ns, setting.drift_ppb)
+            case NameFault():
+                return await control.set_names(setting.node, self._wrong_names(setting))
+            case FillDisk():
+                return await control.fill_disk(setting.node, setting.path, full=setting.full)
+            case SlowDisk():
+                return await control.slow_disk(setting.node, setting.path, setting.bytes_per_s)
+
+    def _wrong_names(self, setting: NameFault) -> dict[str, NameFault]:
+        """Return what is wrong with names for a node, by name, when a setting is in force too."""
+        known = [each for each in self._settings.of({setting.node}) if isinstance(each, NameFault)]
+        by_name = {each.name.lower(): each for each in [*known, setting]}
+        return {name: each for name, each in by_name.items() if not each.is_neutral}
 
     async def heal(self, nodes: Collection[str]) -> None:
         """Make nodes run again, with the CPU time and the clock that they had at first.
@@ -136,7 +154,7 @@ class NodeFaults:
         failed: list[BaseException] = []
         async with self._turns[node]:
             running = faults.undoing(node, self.state(node))  # first: a node that is off has no clock
-            lasting = [fault for (_, other), fault in self._lasting.items() if other == node]
+            lasting = self._settings.undoing({node})
             for fault in [running, *lasting] if running else lasting:
                 try:
                     await self._carry_out(fault)
@@ -151,6 +169,10 @@ class NodeFaults:
             TestbedError: as `heal`.
         """
         await self.heal({*self._turns})
+
+    def close(self) -> None:
+        """Remove what was made for faults outside of the nodes."""
+        self._control.close()
 
 
 def _steps(fault: Fault, before: State) -> list[_Step]:

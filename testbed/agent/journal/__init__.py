@@ -4,9 +4,10 @@ The agent puts everything back when it ends. If it is killed, its guardian does 
 the command that takes the lab down does. All of them read the same file, and putting back twice does no harm.
 """
 
-from testbed.agent.journal.book import Journal
+from testbed.agent.journal.book import JOURNAL, Journal
 from testbed.agent.journal.entries import (
     Bridge,
+    CgroupMade,
     ContainerGoesOn,
     ContainerOff,
     ContainerOn,
@@ -25,7 +26,9 @@ from testbed.agent.journal.entries import (
 from testbed.agent.journal.undo import leave, put_back
 
 __all__ = [
+    "JOURNAL",
     "Bridge",
+    "CgroupMade",
     "ContainerGoesOn",
     "ContainerOff",
     "ContainerOn",

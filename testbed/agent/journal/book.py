@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from testbed.agent.journal.entries import Entry
 
+JOURNAL = "agent.journal"
+"""Its name in the directory of a lab."""
+
 _READ_BYTES = 1 << 16
 
 

@@ -142,6 +142,12 @@ class ContainerUnthrottled(_Entry, frozen=True, kw_only=True):
     container: str
 
 
+class CgroupMade(_Entry, frozen=True, kw_only=True):
+    """The agent is about to make a cgroup for a node of namespaces."""
+
+    path: str
+
+
 class PutBack(_Entry, frozen=True, kw_only=True):
     """All that the lines before say was put back.
 
@@ -169,6 +175,7 @@ Entry = (
     | ContainerOn
     | ContainerThrottled
     | ContainerUnthrottled
+    | CgroupMade
     | PutBack
 )
 Subject = tuple[type[Entry], int, int | str]
@@ -190,6 +197,8 @@ def subject(entry: Entry) -> Subject:
             return Bridge, entry.network, entry.index
         case ForwardsBy():
             return ForwardsBy, 0, entry.interface
+        case CgroupMade():
+            return CgroupMade, 0, entry.path
         case OnMachine() | PutBack():
             return type(entry), 0, 0
         case _:

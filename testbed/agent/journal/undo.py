@@ -11,6 +11,7 @@ from testbed.agent import aliases, filters, machine, offloads, switch
 from testbed.agent.docker_engine import DockerEngine
 from testbed.agent.journal.entries import (
     Bridge,
+    CgroupMade,
     ContainerOff,
     ContainerPaused,
     ContainerThrottled,
@@ -24,7 +25,7 @@ from testbed.agent.journal.entries import (
 )
 from testbed.agent.netlink import RouteSocket
 from testbed.errors import TestbedError
-from testbed.linux import namespaces
+from testbed.linux import cgroups, namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -86,6 +87,8 @@ def _undo(entry: Entry) -> None:
             DockerEngine(Path(entry.engine)).start(entry.container)
         case ContainerThrottled():
             DockerEngine(Path(entry.engine)).limit(entry.container, entry.limits)
+        case CgroupMade():
+            cgroups.remove(Path(entry.path))
         case _:
             pass
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from testbed.errors import MachineError
-from testbed.faults import Throttle
+from testbed.faults import FillDisk, NameFault, SlowDisk, Throttle
 from testbed.runtime import local_files
 from testbed.runtime.docker import clocks, macs, objects
 from testbed.runtime.docker.engine import in_parallel
@@ -24,7 +24,7 @@ def require(engine: DockerEngine, plan: Plan) -> None:
 
     Raises:
         MachineError: `image-missing`, `image-unavailable`, `mac-not-possible`, `no-limits`, `too-few-cpus`,
-            `missing-files`, `no-clock`, `no-compiler`.
+            `missing-files`, `no-clock`, `no-compiler`, `not-controlled`.
     """
     local_files.require(plan)
     macs.require_possible(engine, plan)
@@ -39,6 +39,9 @@ def require(engine: DockerEngine, plan: Plan) -> None:
     info = engine.info() if plan.limited else {}
     asked = {node: [node.cpus_milli] for node in plan.nodes if node.name in plan.limited}
     for fault in plan.faults:
+        if isinstance(fault, NameFault | FillDisk | SlowDisk) and (container := plan.node(fault.node).container):
+            message = f"the timeline has {fault}, and container {container} runs already: names and disks stay its own"
+            raise MachineError("not-controlled", message, "leave the event out, or let the lab make the node")
         if isinstance(fault, Throttle):
             asked[plan.node(fault.node)].append(fault.cpus_milli)
     for node, cpus_milli in asked.items():

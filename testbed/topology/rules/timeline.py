@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from testbed import units
+from testbed.families import is_address
 from testbed.topology.base import Fault
 from testbed.topology.event_times import Timed
 from testbed.topology.events import Alternation, Flap, Heal, ImpairmentChange, Partition, Ramp, Rebind, RunEvent
 from testbed.topology.groups import links_between
-from testbed.topology.node_events import LastingEvent, NodeEvent
+from testbed.topology.node_events import DiskEvent, DnsEvent, LastingEvent, NodeEvent, SettingEvent
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import links, rebinding, references
 from testbed.topology.timeline_state import separated
@@ -64,6 +66,37 @@ def _run(parts: Parts, path: Path, event: RunEvent) -> Iterator[Fault]:
 
 def _of_node(parts: Parts, path: Path, event: NodeEvent) -> Iterator[Fault]:
     yield from references.node(parts, (*path, "node"), event.node)
+    if isinstance(event, DnsEvent):
+        for answer in event.dns.answer:
+            if answer not in parts.each and not is_address(answer):
+                said, hint = f"names {quote(answer)}, which is not a node", nearest(answer, parts.each, "nodes")
+                yield Fault((*path, "dns", "answer"), "unknown-node", said, hint)
+
+    if isinstance(event, DiskEvent):
+        yield from _disk(parts, path, event)
+
+
+def _disk(parts: Parts, path: Path, event: DiskEvent) -> Iterator[Fault]:
+    """Yield a fault if a disk can't be full, or slow, for lack of a size, or a speed, that only the node has."""
+    disk = event.disk
+    for member in parts.members(event.node):
+        node = parts.each.get(member)
+        if node is None or node.container or node.namespace:
+            continue
+        in_memory = [*(each.target for each in node.tmpfs), *_IN_MEMORY]
+        is_in_memory = any(posixpath.join(disk.path, "").startswith(posixpath.join(each, "")) for each in in_memory)
+        if disk.rate_bps is None and not is_in_memory:
+            said = f"is {quote(disk.path)}, where node {member} has no file system of a size of its own"
+            hint = f'only such a one is filled, never the machine\'s: give the node tmpfs: ["{disk.path}:size=64m"]'
+            yield Fault((*path, "disk", "path"), "disk-not-own", said, hint)
+            return
+        if disk.rate_bps is not None and is_in_memory:
+            said = f"is {quote(disk.path)}, which node {member} has in memory, where nothing is slow"
+            yield Fault((*path, "disk", "path"), "no-disk", said, "name a directory on a disk, such as a volume's")
+            return
+
+
+_IN_MEMORY = ("/dev/shm", "/run")  # noqa: S108  # of every node; /run only of namespaces
 
 
 def _times(path: Path, event: Timed) -> Iterator[Fault]:
@@ -88,6 +121,9 @@ def _times(path: Path, event: Timed) -> Iterator[Fault]:
         elif event.lasting.ns >= event.every_ns:
             said = f"lasts {units.DURATION.format(event.lasting.ns)}, and begins again every "
             yield Fault((*path, event.KEY), "longer-than-every", said + units.DURATION.format(event.every_ns), _SHORTER)
+    if isinstance(event, SettingEvent) and event.lasting_ns is not None and event.lasting_ns >= event.every_ns:
+        said = f"lasts {units.DURATION.format(event.lasting_ns)}, and begins again every "
+        yield Fault((*path, "for"), "longer-than-every", said + units.DURATION.format(event.every_ns), _SHORTER)
 
 
 def _rebind(parts: Parts, entry: Path, event: Rebind) -> Iterator[Fault]:

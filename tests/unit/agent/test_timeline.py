@@ -63,6 +63,18 @@ class Nodes:
     async def set_clock(self, node, offset_ns, drift_ppb):
         return await self._do("clock", node, offset_ns, drift_ppb)
 
+    async def set_names(self, node, wrong):
+        return await self._do("names", node, *sorted(map(str, wrong.values())))
+
+    async def fill_disk(self, node, path, *, full):
+        return await self._do("fill", node, path, full)
+
+    async def slow_disk(self, node, path, bytes_per_s):
+        return await self._do("slow", node, path, bytes_per_s)
+
+    def close(self):
+        """Nothing was made outside of these nodes."""
+
 
 STOPPING_S = 0.3
 

@@ -10,7 +10,7 @@ from testbed import topology, units
 from testbed.plan import resolve
 from testbed.topology import TopologyError
 
-FAULTS = ["partition", "pause", "kill", "restart", "loss", "delay", "flap"]
+FAULTS = ["partition", "pause", "kill", "restart", "loss", "delay", "flap", "dns", "cpus"]
 
 
 def text(**chaos):

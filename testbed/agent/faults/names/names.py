@@ -1,0 +1,65 @@
+"""The lookups of names that are changed, by node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.agent.faults.names.lookups import Lookups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from testbed.agent.nodes import Node
+    from testbed.agent.wiring import Wiring
+    from testbed.faults import NameFault
+
+
+class Names:
+    """What is wrong with the names that programs of a lab's nodes look up."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._lookups: dict[str, Lookups] = {}
+
+    async def set(self, node: Node, wrong: Mapping[str, NameFault], hosts: Callable[[int], int], resolver: str) -> None:
+        """Set all that is wrong with names for a node.
+
+        Args:
+            node: as it is now.
+            wrong: by name, in lower case.
+            hosts: opens its /etc/hosts with flags of open(2).
+            resolver: the text of its /etc/resolv.conf.
+
+        Raises:
+            LabError, MachineError: it can't be.
+        """
+        found = self._lookups.get(node.name)
+        if found and found.number != node.number:  # the container has started anew
+            await self.forget(node.name)
+            found = None
+        if not wrong:
+            await self.forget(node.name)
+            return
+        if not found:
+            found = Lookups(node, hosts, resolver, lambda other: self._addresses(node.name, other))
+            try:
+                await found.start()
+                found.set(wrong)
+            except BaseException:
+                await found.close()
+                raise
+            self._lookups[node.name] = found
+        else:
+            found.set(wrong)
+
+    async def forget(self, node: str) -> None:
+        """Have a node look up names as before, if it is still there."""
+        if found := self._lookups.pop(node, None):
+            await found.close()
+
+    def _addresses(self, asking: str, node: str) -> Iterator[str]:
+        """Yield the addresses of a node; where it shares a network with the one that asks, those on such networks."""
+        mine = {network for name, network in self._wiring.ports if name == asking}
+        ports = [port for (name, _), port in self._wiring.ports.items() if name == node]
+        for port in [port for port in ports if port.network in mine] or ports:
+            yield from port.addresses
