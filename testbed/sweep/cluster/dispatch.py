@@ -242,19 +242,19 @@ class Dispatch:
 
 
 def _require_sendable(todo: Iterable[Trial]) -> None:
-    """Refuse topologies that name what runs already on this machine.
+    """Refuse topologies that name what runs already on this machine, or machines of their own.
 
     Raises:
         UsageError: `not-sent`.
     """
     for trial in todo:
-        if trial.cell.topology.lacks_discovery:
-            raise UsageError(
-                "not-sent",
-                f"topology {trial.cell.topology.name} names containers, namespaces or a compose project of this "
-                "machine, which workers don't have",
-                "leave --workers out, or describe them as nodes",
-            )
+        topology, why = trial.cell.topology, ""
+        if topology.lacks_discovery:
+            why = "names containers, namespaces or a compose project of this machine, which workers don't have"
+        elif topology.hosts:
+            why = "names its own hosts, on which the runs of several workers would disturb each other"
+        if why:
+            raise UsageError("not-sent", f"topology {topology.name} {why}", "leave --workers out")
 
 
 def _error(outcome: Outcome, job: Job, directory: str, run: Run | None) -> TestbedError:

@@ -233,12 +233,19 @@ def test_the_other_worker_of_the_machine_takes_over(carried_out):
     assert "west (b) has come" in done.heard.notes
 
 
-def test_what_runs_on_this_machine_is_not_sent():
-    present = topology.loads("{name: mine, nodes: {a: {namespace: one}, b: {namespace: two}}}", "mine.yml")
-    trial = Trial(cell=Cell(number=1, levels={}, topology=present, lab="mine"), repetition=1, seed=1)
-    outcome = SimpleNamespace(matrix=None)
-    with pytest.raises(UsageError, match="not-sent: topology mine names containers, namespaces or a compose project"):
-        dispatch.make_on_workers("tcp://198.18.0.1:1", [trial], {}, cast("SweepOutcome", outcome), Heard(), total=1)
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("nodes: {a: {namespace: one}, b: {namespace: two}}", "names containers, namespaces or a compose project"),
+        ("nodes: {a: {host: east}, b: {host: east}}, hosts: {east: 'ssh://east'}", "names its own hosts"),
+    ],
+)
+def test_what_needs_this_machine_or_others_is_not_sent(text, why):
+    needy = topology.loads(f"{{name: mine, {text}}}", "mine.yml")
+    trial = Trial(cell=Cell(number=1, levels={}, topology=needy, lab="mine"), repetition=1, seed=1)
+    outcome = cast("SweepOutcome", SimpleNamespace(matrix=None))
+    with pytest.raises(UsageError, match=f"not-sent: topology mine {why}"):
+        dispatch.make_on_workers("tcp://198.18.0.1:1", [trial], {}, outcome, Heard(), total=1)
 
 
 def test_an_address_is_refused_before_anything_is_tried():
