@@ -166,9 +166,10 @@ def test_a_wrong_command_line_is_json_too():
     assert "vmware" in found["error"]["message"]
 
 
-def test_how_long_a_fault_lasts_is_not_taken_for_the_value_of_one_that_does_not_end_by_itself():
-    refused = CliRunner().invoke(cli, ["fault", "no-such-lab", "a", "clock", "--for", "3s"])
-    assert str(refused.exception).startswith("not-lasting: ")
+@pytest.mark.parametrize(("fault", "code"), [("restart", "not-lasting"), ("clock", "missing-value")])
+def test_how_long_a_fault_lasts_is_not_taken_for_the_value_of_one_that_has_another(fault, code):
+    refused = CliRunner().invoke(cli, ["fault", "no-such-lab", "a", fault, "--for", "3s"])
+    assert str(refused.exception).startswith(f"{code}: ")
 
 
 def test_an_interruption_is_json_too(monkeypatch, capsys):
