@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 import testbed
 from testbed.runtime.state import LabDirectory
-from tests.bench.processor_time import agent_pids, command_seconds, seconds_of
+from tests.bench.processor_time import agent_pids, command_seconds, proportional_bytes, seconds_of
 
 TESTBED = Path(sys.executable).parent / "testbed"
 DEBIAN_PYTHON = "/usr/bin/python3"
@@ -34,11 +34,15 @@ PLAIN, EACH_LINK = "no links impaired", "a link of each node impaired"
 
 
 class Lab(Protocol):
-    """Something that comes up and goes. `cpu` is the processor time that it has taken so far, s."""
+    """Something that comes up and goes.
+
+    `cpu` is the processor time that it has taken so far, s, and `memory` is that of its processes; 0 if not known.
+    """
 
     def up(self) -> None: ...
     def verify(self) -> None: ...
     def cpu(self) -> float: ...
+    def memory(self) -> int: ...
     def down(self) -> None: ...
 
 
@@ -101,6 +105,9 @@ class Ours:
         directory = LabDirectory(self._runtime, self.name)
         return command_seconds() - self._before + seconds_of(agent_pids(directory.agent_name))
 
+    def memory(self) -> int:
+        return proportional_bytes(agent_pids(LabDirectory(self._runtime, self.name).agent_name))
+
     def down(self) -> None:
         run(TESTBED, "down", self.name)
 
@@ -124,6 +131,9 @@ class Mininet:
     def cpu(self) -> float:
         """0, for it is not known: most of it goes to hundreds of shells for less than the kernel's clock tick each."""
         return 0.0
+
+    def memory(self) -> int:
+        return 0
 
     def down(self) -> None:
         assert self._process is not None
@@ -160,6 +170,9 @@ class Compose:
     def cpu(self) -> float:
         return command_seconds() - self._before
 
+    def memory(self) -> int:
+        return 0
+
     def down(self) -> None:
         run(*self._command, "down", "-t", "0")
 
@@ -170,7 +183,8 @@ class Took(NamedTuple):
     Attributes:
         up, down: seconds.
         cpu: seconds of processor time to come up.
-        memory: bytes of the machine that it takes while it is up, in its processes and the kernel.
+        memory: bytes that it takes while it is up: its processes (PSS), and what the kernel can't give back; 0 where
+            its processes are not known.
         load: the load average before.
     """
 
@@ -183,10 +197,11 @@ class Took(NamedTuple):
 
 def measure(lab: Lab) -> Took:
     """Bring a lab up, and take it down."""
-    load, available, start = os.getloadavg()[0], available_bytes(), time.monotonic()
+    load, before, start = os.getloadavg()[0], kernel_bytes(), time.monotonic()
     try:
         lab.up()
-        up, cpu, memory = time.monotonic() - start, lab.cpu(), available - available_bytes()
+        up, cpu = time.monotonic() - start, lab.cpu()
+        memory = max(0, kernel_bytes() - before + own) if (own := lab.memory()) else 0
         lab.verify()
     except BaseException:
         with suppress(SystemExit):
@@ -279,10 +294,13 @@ def median(taken: list[Took]) -> Took:
     return Took(*(statistics.median(column) for column in zip(*taken, strict=True)))
 
 
-def available_bytes() -> int:
-    """Memory of the machine that is available, see proc_meminfo(5)."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
+def kernel_bytes() -> int:
+    """Memory of the kernel that it can't give back, see proc_meminfo(5)."""
+    fields = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    return (
+        sum(int(kb) for name, kb, *_ in fields if name in {"SUnreclaim:", "Percpu:", "KernelStack:", "PageTables:"})
+        * 1024
+    )
 
 
 def main() -> None:
