@@ -9,7 +9,7 @@ from testbed.engines.userspace.lateness import LatenessHistogram
 from testbed.engines.userspace.lines import AnyOrder, InOrder, Line
 from testbed.engines.userspace.queueing.bottleneck import EventDrivenBottleneck
 from testbed.engines.userspace.queueing.constant_rate import ConstantRateBottleneck
-from testbed.engines.userspace.segments import Packet, Train, joined, number_of
+from testbed.engines.userspace.segments import KEPT_LEAST, Packet, Train, joined, number_of
 from testbed.engines.userspace.stages.corruption import BitErrors
 from testbed.engines.userspace.stages.delay import ConstantDelay, Delay, delay
 from testbed.engines.userspace.stages.duplication import Duplication
@@ -128,6 +128,8 @@ class LinkEmulator:
                 frames = stage.cross(singles(frames))
                 together = False
         kept = sum([number_of(packet) for _, packet in frames]) if together else len(frames)
+        if kept < count * KEPT_LEAST:
+            frames = [(at, packet.alone() if type(packet) is Train else packet) for at, packet in frames]
         cost = sum([len(packet) for _, packet in frames]) + FRAME_OVERHEAD_BYTES * kept
         if self._held_bytes - self._counts.dropped_bytes + cost > HELD_BYTES_MOST:
             self._backlog_drops += kept

@@ -196,6 +196,16 @@ class Train:
             return [self.part(0, self.count - 1), self.part(self.count - 1, self.count)]
         return [self]
 
+    def alone(self) -> Train:
+        """Return the train in a frame that has no other packets, so that the memory of these is free."""
+        source = self.source
+        head, payload = self.buffers()
+        data = head[VIRTIO.size :] + payload
+        segment = min(source.segment, len(payload))
+        return Train(
+            source._replace(header=head[: VIRTIO.size], data=data, segment=segment, packets=self.count), 0, self.count
+        )
+
     def buffers(self) -> tuple[bytes, bytes | memoryview]:
         """Return what to write to a packet socket with PACKET_VNET_HDR to send the train as one frame, in two parts."""
         source = self.source
@@ -222,6 +232,9 @@ class Train:
         start = source.payload + self.first * source.segment
         return memoryview(source.data)[start : start + self.count * source.segment]
 
+
+KEPT_LEAST: Final = 0.25
+"""If less than this share of the packets that came together is kept, they get frames of their own (`Train.alone`)."""
 
 Packet = bytes | Train
 """A packet of the wire from its MAC header on, or several of one frame; `len` gives their bytes on the wire."""

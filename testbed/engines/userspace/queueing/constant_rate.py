@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from testbed.engines.userspace.lines import Contents
 from testbed.engines.userspace.queueing.transmitters import BYTE_WORK
-from testbed.engines.userspace.segments import Train
+from testbed.engines.userspace.segments import KEPT_LEAST, Train
 
 if TYPE_CHECKING:
     from testbed.engines.userspace.stages.stage import Counts, Frame
@@ -255,9 +255,10 @@ class ConstantRateBottleneck:
             stop = max(stop, first)  # a queue that was taken over may hold more than fits into this one
             if first < stop:
                 free, carry = self._free_ns, self._carry
-                ramp = _Ramp(
-                    part.part(first, stop), came=due, start=free, carry=carry, work=work, rate_bps=self._rate_bps
-                )
+                queued = part.part(first, stop)
+                if stop - first < part.source.packets * KEPT_LEAST:
+                    queued = queued.alone()
+                ramp = _Ramp(queued, came=due, start=free, carry=carry, work=work, rate_bps=self._rate_bps)
                 self._waiting.append((free, size, due, carry, ramp))
                 self._waiting_more += stop - first - 1
                 self._waiting_bytes += size * (stop - first)

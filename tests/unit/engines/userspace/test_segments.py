@@ -2,6 +2,7 @@
 
 import pytest
 
+from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.headers import parse
 from testbed.engines.userspace.segments import (
     COMPLETE,
@@ -15,6 +16,7 @@ from testbed.engines.userspace.segments import (
     packet_of,
     sealed,
 )
+from testbed.impairments import CERTAIN, Bottleneck, FixedRate, Impairments, IndependentLoss
 from tests.offloaded import datagrams, offloaded, stream
 
 TAG = (0x50, 5, 0x8100)  # TP_STATUS_VLAN_VALID and TP_STATUS_VLAN_TPID_VALID
@@ -130,3 +132,23 @@ def test_an_unfinished_checksum_is_kept_and_finished_for_those_who_change_the_pa
     assert number_of(packet) == 1
     assert packet_of(header, frame) == sealed(packet)
     assert packet_of(COMPLETE, frame) == frame
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 5), (0, 1), (1, 3), (3, 5), (4, 5)])
+def test_a_part_in_a_frame_of_its_own_is_the_same_packets(start, stop):
+    train, _, _ = train_of("tcp", 4300, 1000, flags="fpwa")
+    alone = train.part(start, stop).alone()
+    assert cut(alone) == cut(train)[start:stop]
+    assert len(alone) == sum(map(len, cut(alone)))
+    assert len(alone.source.data) < 1100 * (stop - start)
+
+
+def test_few_packets_that_are_kept_do_not_hold_the_memory_of_the_others():
+    lossy = LinkEmulator(Impairments(delay_ns=1, loss=IndependentLoss(probability=CERTAIN // 100 * 95)), 1, 0)
+    full = LinkEmulator(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=1000), queue_bytes=3000)), 1, 0)
+    for link in (lossy, full):
+        train, _, _ = train_of("tcp", 60_000, 1000)
+        link.accept([train], 0)
+        kept = link.release(10**12, 100)
+        assert 0 < sum(map(number_of, kept)) < 10
+        assert all(len(packet.source.data) <= 4 * len(packet) for packet in kept[1:] if isinstance(packet, Train))
