@@ -91,7 +91,7 @@ test: $(bin)/installed-dev ## Run all tests; what this machine can't run is skip
 	@echo "test     pytest $(args)"
 	@$(bin)/pytest $(args)
 
-soak_parts := faults kills cycles disturbed engine hostile grid
+soak_parts := faults kills cycles disturbed engine hostile grid machines
 soak: $(bin)/installed-dev nodes-image ## Faults, hostile input, every kind over every delay: docs/robustness.md. Hours; scale=0.05 is less
 	@echo "soak     pytest $(soak_parts:%=tests/soak/%.py) $(args)"
 	@SOAK_SCALE=$(scale) $(bin)/pytest $(soak_parts:%=tests/soak/%.py) $(args)

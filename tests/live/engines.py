@@ -23,6 +23,9 @@ AHEAD_SECONDS = 86_400
 """How far the monotonic clock of the second machine is ahead; that of the third twice as far, and so on."""
 
 SUBNET = "198.18.254"
+HUB = f"{SUBNET}.254"
+"""The address of the machine that connects the others, from where their Docker Engines can be reached by TCP."""
+
 IMAGES = ("testbed:latest",)
 
 
@@ -44,6 +47,7 @@ class Engine:
         place: its files.
         ip: its machine's address.
         process: unshare(1), whose child it is.
+        hub: pid of a process in the network namespace that connects the machines.
         pid: of the Docker Engine.
     """
 
@@ -51,6 +55,7 @@ class Engine:
     place: Path
     ip: str
     process: subprocess.Popen[bytes]
+    hub: int
     pid: int = 0
 
     @property
@@ -88,7 +93,7 @@ def run(*argv):
     return done.stdout
 
 
-def _start(root, number, name, listen, cgroup):
+def _start(root, number, name, *, listen, cgroup, hub):
     """Start a Docker Engine, which is not awaited."""
     place = root / name
     place.mkdir()
@@ -103,7 +108,7 @@ def _start(root, number, name, listen, cgroup):
         argv += ["--time", "--monotonic", str(number * AHEAD_SECONDS)]
     with (place / "log").open("wb") as log:
         process = subprocess.Popen([*argv, "sh", "-c", script], stdout=log, stderr=log)
-    return Engine(name, place, f"{SUBNET}.{number + 1}", process)
+    return Engine(name, place, f"{SUBNET}.{number + 1}", process, hub)
 
 
 def _await(engine):
@@ -120,7 +125,8 @@ def _await(engine):
 @contextmanager
 def _hub():
     """The pid of a process in a network namespace with a bridge, and the process's end."""
-    script = "ip link add name hub type bridge && ip link set hub up && echo up && exec sleep infinity"
+    script = f"ip link add hub type bridge && ip address add {HUB}/24 dev hub && ip link set hub up"
+    script = f"{script} && echo up && exec sleep infinity"
     with subprocess.Popen(["unshare", "--net", "sh", "-c", script], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -130,8 +136,8 @@ def _hub():
             process.kill()
 
 
-def _connect(engine, hub):
-    enter = ["nsenter", f"--net=/proc/{hub}/ns/net", "--"]
+def _connect(engine):
+    enter = ["nsenter", f"--net=/proc/{engine.hub}/ns/net", "--"]
     run(*enter, "ip", "link", "add", engine.name, "type", "veth", "peer", "name", "eth0", "netns", engine.pid)
     run(*enter, "ip", "link", "set", engine.name, "master", "hub", "up")
     engine.inside("ip", "address", "add", f"{engine.ip}/24", "dev", "eth0")
@@ -180,11 +186,11 @@ def swarm(root, *names, listen=""):
         hub = stack.enter_context(_hub())
         engines = []
         for number, name in enumerate(names):
-            engines.append(_start(root, number, name, listen, cgroup))
+            engines.append(_start(root, number, name, listen=listen, cgroup=cgroup, hub=hub))
             stack.callback(engines[-1].stop)
         for engine in engines:
             _await(engine)
-            _connect(engine, hub)
+            _connect(engine)
         _join(engines)
         _load(engines)
         yield engines

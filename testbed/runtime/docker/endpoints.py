@@ -88,7 +88,8 @@ def _of_context(name: str) -> Endpoint:
     except DockerException as error:
         raise MachineError("unknown-context", f"Docker context {name!r} can't be read: {error}") from None
     if context is None:
-        hint = f"docker context create {name} --docker host=ssh://user@host makes one; docker context ls lists them"
+        hint = f"docker context create {name} --docker host=ssh://user@host makes one; docker context ls lists them; "
+        hint += "they are only found beside a config.json, which may be {}: ~/.docker/config.json"
         raise MachineError("unknown-context", f"there is no Docker context {name!r}", hint)
     url = context.Host or f"unix://{DEFAULT_SOCKET}"
     if url.startswith("ssh://"):

@@ -61,10 +61,8 @@ class DockerEngine:
         self._url = self._endpoint.url
         if self._url.startswith("unix://"):
             _knock(self._url.removeprefix("unix://"), self._endpoint.name)
-        options = self._endpoint.options
         try:
-            seconds = _CONNECT_SECONDS if endpoint else _CALL_SECONDS
-            self.api = APIClient(**options, version="auto", timeout=seconds, max_pool_size=WORKERS)
+            self.api = _client(self._endpoint, _CONNECT_SECONDS if endpoint else _CALL_SECONDS)
             found = self.api.version()
             self.api.timeout = _CALL_SECONDS
         except (DockerException, RequestException) as error:
@@ -160,6 +158,22 @@ class DockerEngine:
         """All that a container has written, in pieces; with `follow`, until it ends."""
         with refusals("log"):
             yield from self.api.logs(container, stream=True, follow=follow)
+
+
+def _client(endpoint: Endpoint, seconds: float) -> APIClient:
+    """Return a client that speaks the newest API of a Docker Engine.
+
+    With TLS, the endpoint's own authority counts, whatever authorities the environment names for all that uses requests
+    (REQUESTS_CA_BUNDLE, which takes precedence there).
+    """
+    options: dict[str, Any] = {**endpoint.options, "timeout": seconds, "max_pool_size": WORKERS}
+    if not options.get("tls"):
+        return APIClient(**options, version="auto")
+    asking = APIClient(**options, version=_OLDEST_API)
+    asking.trust_env = False
+    client = APIClient(**options, version=asking.version(api_version=False)["ApiVersion"])
+    client.trust_env = False
+    return client
 
 
 def _with(labels: dict[str, str | None]) -> dict[str, list[str]]:

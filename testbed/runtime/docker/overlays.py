@@ -42,7 +42,7 @@ def create(engine: DockerEngine, plan: Plan, network: Network, machines: int) ->
         MachineError: `subnet-too-small`.
         LabError: `subnet-taken`; `docker-refused`.
     """
-    own = _range(plan, network, 2 * machines)
+    own = reserved(plan, network, 2 * machines)
     pool = IPAMPool(subnet=network.subnet, gateway=network.gateway, iprange=str(own))
     try:
         with refusals(f"network {network.name}"):
@@ -60,7 +60,7 @@ def create(engine: DockerEngine, plan: Plan, network: Network, machines: int) ->
         raise objects.subnet_taken(network, error) from None
 
 
-def _range(plan: Plan, network: Network, count: int) -> IPv4Network:
+def reserved(plan: Plan, network: Network, count: int) -> IPv4Network:
     """Return addresses of a network's subnet that no node has, from which the Docker Engine takes its own.
 
     Raises:
