@@ -28,6 +28,7 @@ CAPABILITIES = {
     "docker": "a Docker Engine that answers, and the testbed's image",
     "netns": "network namespaces, as root or in a user namespace",
     "userns": "user namespaces for an ordinary user",
+    "machines": "root, to start Docker Engines beside this machine's, and time namespaces",
     "podman": "podman of root, and a Docker Engine with the testbed's image",
     "guest": "what it takes to boot a guest kernel",
     **{name: engine.needs for name, engine in ENGINES.items()},
