@@ -24,7 +24,7 @@ TRIALS = 40
 
 TEXT = """
 name: faults
-nodes: {a: , b: {command: [sleep, inf], stop_signal: SIGKILL}}
+nodes: {a: , b: {command: [sleep, inf], stop_signal: SIGKILL, tmpfs: "/data:size=1m", volumes: ["/var/tmp:/mnt"]}}
 links: [{between: [a, b], delay: 2ms}]
 workloads: [{name: ping, kind: ping, from: a, to: b, count: 5}]
 timeline: [{at: 100ms, node: b, clock: {offset: 1s}}]
@@ -37,9 +37,19 @@ def _for_a_while(kind):
 
 
 def _throttled(lab, milliseconds):
-    lab["b"].throttle(0.1)
-    time.sleep(milliseconds / 1e3)
-    lab.restore()
+    lab["b"].throttle(0.1, seconds=milliseconds / 1e3)
+
+
+def _wrong_names(**how):
+    return lambda lab, milliseconds: lab["b"].set_dns("a", **how, seconds=milliseconds / 1e3)
+
+
+def _full_disk(lab, milliseconds):
+    lab["b"].fill_disk("/data", seconds=milliseconds / 1e3)
+
+
+def _slow_disk(lab, milliseconds):
+    lab["b"].slow_disk("/mnt", 500_000, seconds=milliseconds / 1e3)
 
 
 def _wrong_clock(lab, milliseconds):
@@ -66,6 +76,10 @@ FAULTS = {
     "kill": _for_a_while("kill"),
     "restart": lambda lab, _: lab["b"].restart(),
     "cpus": _throttled,
+    "dns fails": _wrong_names(fails="nxdomain"),
+    "dns lies": _wrong_names(answer="198.18.0.99"),
+    "disk full": _full_disk,
+    "disk slow": _slow_disk,
     "clock": _wrong_clock,
     "partition": _partition,
     "blackhole": _changed(blackhole=True),
@@ -75,8 +89,6 @@ FAULTS = {
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_node_survives_a_fault(runtime, kind):  # noqa: F811  # the fixture
-    if (runtime, kind) == ("netns", "cpus"):
-        pytest.skip("namespaces have no limits of their own")
     random, failed, name, trials = Random(11), [], f"test-{secrets.token_hex(5)}", figures.count(TRIALS)
     with Lab.up(loads(TEXT, "faults.yml"), name=name, runtime=runtime) as lab, lab["a"].popen("ping -i 0.01 b"):
         for _ in range(trials):

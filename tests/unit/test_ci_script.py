@@ -37,7 +37,9 @@ def script(tmp_path):
     for program in programs.iterdir():
         program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "STARTED": str(started)}
-    process = subprocess.Popen(["bash", ROOT / ".ci" / "run"], env=environment, stdout=subprocess.DEVNULL)
+    # bash can't trap what whoever runs the tests ignores, as nohup does.
+    command = ["env", "--default-signal=HUP,TERM", "bash", ROOT / ".ci" / "run"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + PATIENCE_S
     while len([*started.iterdir()]) < TWO:
         assert process.poll() is None
