@@ -9,17 +9,6 @@ from testbed.matching import LinkKey, Match
 
 LOCAL = frozenset({"198.18.0.1"})
 ICMP = Match(protocol=1)
-PORT = Port(
-    node="a",
-    network="lan",
-    side=Side(0, -1, RouteSocket()),
-    index=7,
-    bridge=1,
-    mac="",
-    interface="eth0",
-    mtu=1500,
-    address="198.18.0.2",
-)
 GATEWAY = Gateway(
     network="lan", index=9, bridge=1, mac="", interface="br", address="198.18.0.1", mtu=1500, is_port=False
 )
@@ -29,7 +18,19 @@ def lists(links):
     keys = {
         LinkKey(source, destination, "lan", match): device for (source, destination, match), device in links.items()
     }
-    return RuleLists(keys, Gateways({"lan": GATEWAY}), LOCAL).of(PORT)
+    with RouteSocket() as route:
+        port = Port(
+            node="a",
+            network="lan",
+            side=Side(0, -1, route),
+            index=7,
+            bridge=1,
+            mac="",
+            interface="eth0",
+            mtu=1500,
+            address="198.18.0.2",
+        )
+        return RuleLists(keys, Gateways({"lan": GATEWAY}), LOCAL).of(port)
 
 
 def test_what_comes_from_the_machine_and_from_beyond_is_one_list():
