@@ -16,7 +16,7 @@ from testbed.agent.client import Agent
 from testbed.errors import LabError
 from testbed.lab import Lab
 from testbed.runtime import local_agent
-from testbed.runtime.docker import engine
+from testbed.runtime.docker import endpoints
 from testbed.runtime.state import LabDirectory
 from testbed.topology import loads
 from tests.live.command_line import eventually, run
@@ -193,7 +193,7 @@ links:
 
 def test_without_a_docker_engine_to_ask_nodes_made_anew_are_cut_off_and_those_of_others_refused(lab_name, monkeypatch):
     """Its machine has no socket at the usual place, perhaps because it only listens on TCP."""
-    monkeypatch.setattr(engine, "_DEFAULT_SOCKET", "/nonexistent/docker.sock")
+    monkeypatch.setattr(endpoints, "DEFAULT_SOCKET", "/nonexistent/docker.sock")
     with own_lab(lab_name, "container") as lab:
         container = make_anew(lab, "b")
         assert lab["a"].run(["ping", "-c1", "-W1", lab.plan.node("b").interfaces[0].address]).status
