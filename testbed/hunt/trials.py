@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -156,12 +157,15 @@ class Trials:
 
         What interrupts the faults, or a fault that can't be carried out, ends the command too.
         """
-        with subprocess.Popen(self.command, env=os.environ | {"TESTBED_LAB": lab.name}) as command:
+        environment = os.environ | {"TESTBED_LAB": lab.name}
+        quiet = subprocess.DEVNULL  # in a process group of its own it can't read from the terminal
+        with subprocess.Popen(self.command, env=environment, stdin=quiet, process_group=0) as command:
             try:
                 lab.play(faulty)
                 status = command.wait()
             except BaseException:
-                command.kill()
+                with suppress(ProcessLookupError):
+                    os.killpg(command.pid, signal.SIGKILL)  # with what it has started
                 raise
         return status != 0, f"{self.command[0]} ended with status {status}", ""
 

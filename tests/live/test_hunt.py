@@ -85,7 +85,7 @@ def test_ctrl_c_waits_for_no_fault_and_no_command(hunted, lab_name, tmp_path, se
     file.write_text(text)
     begun = tmp_path / "begun"
     script = tmp_path / "program"
-    script.write_text(f"#!/bin/sh\necho begun >> {begun}\n[ $(wc -l < {begun}) = 1 ] || sleep {seconds}\n")
+    script.write_text(f"#!/bin/sh\necho begun >> {begun}\n[ $(wc -l < {begun}) = 1 ] || {{ sleep {seconds}; exit; }}\n")
     script.chmod(0o755)
     argv = ["--name", lab_name, "--runtime", "netns", "--results", str(tmp_path / "results"), "--command", str(script)]
     process = begin("hunt", str(file), *argv, lab=lab_name)
@@ -96,7 +96,7 @@ def test_ctrl_c_waits_for_no_fault_and_no_command(hunted, lab_name, tmp_path, se
         assert process.wait(PATIENCE_S) == 130, process.stderr.read()
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=PATIENCE_S)  # what the command has started has ended too
     assert remains(lab_name) == []
 
 
