@@ -18,9 +18,10 @@ pytestmark = [pytest.mark.live, pytest.mark.netns]
 
 WIDTH, HEIGHT = 500, 4000
 WIDE = 1100
+"""A width at which nothing is scaled. A narrow page scales drawings as a whole, but live charts only in width."""
+
 CHART_HEIGHT = 100
 """Less than that of any chart."""
-"""A width at which nothing is scaled. A narrow page scales drawings as a whole, but live charts only in width."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SETTLED = "--virtual-time-budget=8000"
