@@ -163,8 +163,10 @@ def test_rate_as_iperf3_sees_it(up, engine):
     say(f"{engine}: {median / 1e6:.2f} Mbit/s, {best / 1e6:.2f} in the best fifth of a second, asked for 20")
     assert median <= 20e6 * PAYLOAD * CLOCK
     assert best >= 18.5e6
-    lengths = {int(length) for length in re.findall(r", length (\d+): ", seen)}
-    assert max(lengths) == 1514, lengths
+    lengths = [int(length) for length in re.findall(r", length (\d+): ", seen)]
+    # One packet is one packet: where several were due when the engine came to send, they arrive as one frame of theirs.
+    assert 1514 in lengths
+    assert sum((length - 66) % 1448 == 0 for length in lengths) > 0.9 * len(lengths), lengths  # all but ends of writes
 
 
 def test_links_into_one_receiver_keep_their_own_rates(up, engine):
