@@ -38,7 +38,7 @@ def script(tmp_path):
         program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "STARTED": str(started)}
     # bash can't trap what whoever runs the tests ignores, as nohup does.
-    command = ["env", "--default-signal=HUP,TERM", "bash", ROOT / ".ci" / "run"]
+    command = ["env", "--default-signal=HUP,TERM", "bash", str(ROOT / ".ci" / "run")]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + PATIENCE_S
     while len([*started.iterdir()]) < TWO:

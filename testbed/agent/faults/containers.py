@@ -187,8 +187,7 @@ class ContainerControl:
         found = self._wiring.node(node)
         with os.fdopen(roots.open_in(found.pid, "/etc/resolv.conf", os.O_RDONLY), encoding="utf-8") as file:
             text = file.read()
-        await self._names.set(found, wrong, lambda flags: roots.open_in(found.pid, "/etc/hosts", flags), text)
-        return time.monotonic_ns()
+        return await self._names.set(found, wrong, lambda flags: roots.open_in(found.pid, "/etc/hosts", flags), text)
 
     async def fill_disk(self, node: str, path: str, *, full: bool) -> int:
         """See `NodeControl`. A file system in memory ends with the container."""

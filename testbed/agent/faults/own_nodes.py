@@ -99,8 +99,7 @@ class OwnNodeControl:
             raise LabError("dns-not-changed", f"node {node} has no /etc/hosts of its own")
         hosts.write()
         text = found.resolver.own if found.resolver else _machines_resolver()
-        await self._names.set(found, wrong, lambda flags: os.open(hosts.path, flags), text)
-        return time.monotonic_ns()
+        return await self._names.set(found, wrong, lambda flags: os.open(hosts.path, flags), text)
 
     async def fill_disk(self, node: str, path: str, *, full: bool) -> int:
         """See `NodeControl`."""

@@ -11,12 +11,15 @@ from testbed.linux import namespaces
 
 _NETFILTER = 12  # NETLINK_NETFILTER
 _CONNTRACK = 1 << 8  # NFNL_SUBSYS_CTNETLINK
-_GET, _DELETE, _DUMP = 1, 2, 0x300
+_GET, _DELETE, _GET_STATISTICS, _DUMP = 1, 2, 5, 0x300
 _ERROR, _DONE = 2, 3
+_COUNT = 1  # CTA_STATS_GLOBAL_ENTRIES
 _ORIGINAL, _REPLY = 1, 2  # CTA_TUPLE_*, include/uapi/linux/netfilter/nfnetlink_conntrack.h
 _IP, _PROTOCOL = 1, 2
 _SOURCE, _DESTINATION = {4: 1, 6: 3}, {4: 2, 6: 4}
 _NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
+_ANY = 0
+_FAMILIES = {_ANY: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
 _NESTED = 0x8000
 _HEADER = struct.Struct("=IHHII")
 _GENERAL = struct.Struct("!BBH")
@@ -51,17 +54,25 @@ class Connections:
         return None
 
     def forget(self, port: int) -> None:
-        """Have the kernel forget all connections to a port, so that it decides anew where their packets go."""
-        for family in (4, 6):
-            for body in [*self._ask(_GET, _DUMP, family, b"")]:
-                original = attributes(body).get(_ORIGINAL)
-                if original and _destination(original)[1] == port:
-                    list(self._ask(_DELETE, 0, family, attribute(_ORIGINAL | _NESTED, original)))
+        """Have the kernel forget all connections to a port, so that it decides anew where their packets go.
+
+        To list them takes 10 ms even if there are few, because the kernel looks through a table of all namespaces.
+        """
+        if not self._may_be_some():
+            return
+        for body in self._ask(_GET, _DUMP, _ANY, b""):
+            original = attributes(body).get(_ORIGINAL)
+            if original and (destination := _destination(original))[1] == port:
+                self._ask(_DELETE, 0, _version(destination), attribute(_ORIGINAL | _NESTED, original))
+
+    def _may_be_some(self) -> bool:
+        """Whether the namespace has connections, or the kernel does not say."""
+        counts = [attributes(body).get(_COUNT) for body in self._ask(_GET_STATISTICS, 0, _ANY, b"")]
+        return not counts or any(count is None or any(count) for count in counts)
 
     def _ask(self, what: int, flags: int, version: int, body: bytes) -> list[bytes]:
         """Make a request, and return the attributes of each answer; none if the kernel refuses."""
-        family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004
-        general = _GENERAL.pack(family, 0, 0)
+        general = _GENERAL.pack(_FAMILIES[version], 0, 0)
         length = _HEADER.size + len(general) + len(body)
         acknowledged = 0 if flags else 4  # NLM_F_ACK
         header = _HEADER.pack(length, _CONNTRACK | what, REQUEST | flags | acknowledged, 0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from testbed.agent.faults.names.lookups import Lookups
@@ -21,7 +22,7 @@ class Names:
         self._wiring = wiring
         self._lookups: dict[str, Lookups] = {}
 
-    async def set(self, node: Node, wrong: Mapping[str, NameFault], hosts: Callable[[int], int], resolver: str) -> None:
+    async def set(self, node: Node, wrong: Mapping[str, NameFault], hosts: Callable[[int], int], resolver: str) -> int:
         """Set all that is wrong with names for a node.
 
         Args:
@@ -29,6 +30,9 @@ class Names:
             wrong: by name, in lower case.
             hosts: opens its /etc/hosts with flags of open(2).
             resolver: the text of its /etc/resolv.conf.
+
+        Returns:
+            When it was so, ns of the monotonic clock; what is no longer needed is removed after that.
 
         Raises:
             LabError, MachineError: it can't be.
@@ -38,8 +42,11 @@ class Names:
             await self.forget(node.name)
             found = None
         if not wrong:
+            if found:
+                found.set(wrong)
+            done_ns = time.monotonic_ns()
             await self.forget(node.name)
-            return
+            return done_ns
         if not found:
             found = Lookups(node, hosts, resolver, lambda other: self._addresses(node.name, other))
             try:
@@ -51,6 +58,7 @@ class Names:
             self._lookups[node.name] = found
         else:
             found.set(wrong)
+        return time.monotonic_ns()
 
     async def forget(self, node: str) -> None:
         """Have a node look up names as before, if it is still there."""
