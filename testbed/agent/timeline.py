@@ -50,6 +50,7 @@ async def carry_out(connection: Connection, timeline: Timeline, change: Change, 
     reporting = asyncio.create_task(_report(connection, begun))
     under_way: list[asyncio.Task[EventDone]] = []
     try:
+        await node_faults.prepare(fault for event in timeline.events for fault in event.faults)
         for number, event in enumerate(timeline.events):
             if await _over((ended, reporting), timeline.start_ns + event.at_ns):
                 break

@@ -25,13 +25,14 @@ from testbed.errors import LabError, MachineError, unknown_node
 from testbed.linux import cgroups, clock, roots
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from testbed.agent.attachments import Attachments
     from testbed.agent.docker_engine import DockerEngine
     from testbed.agent.journal import Journal
     from testbed.agent.journal.entries import Entry
     from testbed.agent.node_commands import NodeCommands
+    from testbed.agent.nodes import Node
     from testbed.agent.wiring import Wiring
     from testbed.faults import NameFault
 
@@ -184,10 +185,24 @@ class ContainerControl:
         if self._wiring.nodes[node].has_ended and not wrong:
             await self._names.forget(node)
             return time.monotonic_ns()
+        found, hosts, resolver = self._lookups_of(node)
+        return await self._names.set(found, wrong, hosts, resolver)
+
+    async def prepare_names(self, node: str) -> None:
+        """See `NodeControl`."""
+        self._require_own(node)
+        await self._names.prepare(*self._lookups_of(node))
+
+    async def release_names(self, node: str) -> None:
+        """See `NodeControl`."""
+        await self._names.release(node)
+
+    def _lookups_of(self, node: str) -> tuple[Node, Callable[[int], int], str]:
+        """Return a node, what opens its /etc/hosts, and the text of its /etc/resolv.conf."""
         found = self._wiring.node(node)
         with os.fdopen(roots.open_in(found.pid, "/etc/resolv.conf", os.O_RDONLY), encoding="utf-8") as file:
             text = file.read()
-        return await self._names.set(found, wrong, lambda flags: roots.open_in(found.pid, "/etc/hosts", flags), text)
+        return found, lambda flags: roots.open_in(found.pid, "/etc/hosts", flags), text
 
     async def fill_disk(self, node: str, path: str, *, full: bool) -> int:
         """See `NodeControl`. A file system in memory ends with the container."""

@@ -49,6 +49,14 @@ class NodeControl(Protocol):
         """Set all that is wrong with names that programs of a node look up, by name in lower case."""
         ...
 
+    async def prepare_names(self, node: str) -> None:
+        """Make ready what takes `set_names` long the first time, until `release_names`."""
+        ...
+
+    async def release_names(self, node: str) -> None:
+        """Remove what `prepare_names` has made, when nothing is wrong any more."""
+        ...
+
     async def fill_disk(self, node: str, path: str, *, full: bool) -> int:
         """Make the file system at a path of a node full, or as large as it was at first."""
         ...

@@ -13,7 +13,7 @@ from testbed.errors import LabError, TestbedError
 from testbed.faults import FillDisk, NameFault, SetClock, SlowDisk, State, Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from testbed.agent.events import Events
     from testbed.agent.faults.control import NodeControl
@@ -135,6 +135,16 @@ class NodeFaults:
         by_name = {each.name.lower(): each for each in [*known, setting]}
         return {name: each for name, each in by_name.items() if not each.is_neutral}
 
+    async def prepare(self, coming: Iterable[Fault]) -> None:
+        """Make ready what takes faults long that are to come at given times; `heal` ends that.
+
+        Raises:
+            TestbedError: a node can't be controlled so.
+        """
+        for node in dict.fromkeys(fault.node for fault in coming if isinstance(fault, NameFault)):
+            async with self._turns[node]:
+                await self._control.prepare_names(node)
+
     async def heal(self, nodes: Collection[str]) -> None:
         """Make nodes run again, with the CPU time and the clock that they had at first.
 
@@ -160,6 +170,7 @@ class NodeFaults:
                     await self._carry_out(fault)
                 except Exception as error:  # noqa: BLE001  # the rest is undone nevertheless; `heal` raises it
                     failed.append(error)
+            await self._control.release_names(node)
         return failed
 
     async def heal_all(self) -> None:

@@ -24,9 +24,10 @@ from testbed.errors import LabError, MachineError
 from testbed.linux import cgroups, clock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from testbed.agent.node_commands import NodeCommands
+    from testbed.agent.nodes import Node
     from testbed.agent.wiring import Wiring
     from testbed.faults import NameFault
 
@@ -93,13 +94,26 @@ class OwnNodeControl:
 
     async def set_names(self, node: str, wrong: Mapping[str, NameFault]) -> int:
         """See `NodeControl`. What is set outlasts that the node is off, for so does its network."""
+        found, hosts, resolver = self._lookups_of(node)
+        return await self._names.set(found, wrong, hosts, resolver)
+
+    async def prepare_names(self, node: str) -> None:
+        """See `NodeControl`."""
+        await self._names.prepare(*self._lookups_of(node))
+
+    async def release_names(self, node: str) -> None:
+        """See `NodeControl`."""
+        await self._names.release(node)
+
+    def _lookups_of(self, node: str) -> tuple[Node, Callable[[int], int], str]:
+        """Return a node, what opens its /etc/hosts, and the text of its /etc/resolv.conf."""
         self._require_own(node)
         found = self._wiring.node(node)
         if (hosts := found.hosts) is None:
             raise LabError("dns-not-changed", f"node {node} has no /etc/hosts of its own")
         hosts.write()
         text = found.resolver.own if found.resolver else _machines_resolver()
-        return await self._names.set(found, wrong, lambda flags: os.open(hosts.path, flags), text)
+        return found, lambda flags: os.open(hosts.path, flags), text
 
     async def fill_disk(self, node: str, path: str, *, full: bool) -> int:
         """See `NodeControl`."""

@@ -63,6 +63,12 @@ class Nodes:
     async def set_clock(self, node, offset_ns, drift_ppb):
         return await self._do("clock", node, offset_ns, drift_ppb)
 
+    async def prepare_names(self, node):
+        pass
+
+    async def release_names(self, node):
+        pass
+
     async def set_names(self, node, wrong):
         return await self._do("names", node, *sorted(map(str, wrong.values())))
 

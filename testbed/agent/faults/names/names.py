@@ -21,6 +21,23 @@ class Names:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
         self._lookups: dict[str, Lookups] = {}
+        self._prepared: set[str] = set()
+
+    async def prepare(self, node: Node, hosts: Callable[[int], int], resolver: str) -> None:
+        """Answer a node's questions as they would be without, until `release`: `set` has an effect at once then.
+
+        Raises:
+            LabError, MachineError: as `set`.
+        """
+        if node.name not in self._lookups:
+            await self._begin(node, {}, hosts, resolver)
+        self._prepared.add(node.name)
+
+    async def release(self, node: str) -> None:
+        """End what `prepare` has begun, when nothing is wrong with names for the node."""
+        if node in self._prepared:
+            self._prepared.remove(node)
+            await self.forget(node)
 
     async def set(self, node: Node, wrong: Mapping[str, NameFault], hosts: Callable[[int], int], resolver: str) -> int:
         """Set all that is wrong with names for a node.
@@ -45,20 +62,26 @@ class Names:
             if found:
                 found.set(wrong)
             done_ns = time.monotonic_ns()
-            await self.forget(node.name)
+            if node.name not in self._prepared:
+                await self.forget(node.name)
             return done_ns
-        if not found:
-            found = Lookups(node, hosts, resolver, lambda other: self._addresses(node.name, other))
-            try:
-                await found.start()
-                found.set(wrong)
-            except BaseException:
-                await found.close()
-                raise
-            self._lookups[node.name] = found
-        else:
+        if found:
             found.set(wrong)
+        else:
+            await self._begin(node, wrong, hosts, resolver)
         return time.monotonic_ns()
+
+    async def _begin(
+        self, node: Node, wrong: Mapping[str, NameFault], hosts: Callable[[int], int], resolver: str
+    ) -> None:
+        found = Lookups(node, hosts, resolver, lambda other: self._addresses(node.name, other))
+        try:
+            await found.start()
+            found.set(wrong)
+        except BaseException:
+            await found.close()
+            raise
+        self._lookups[node.name] = found
 
     async def forget(self, node: str) -> None:
         """Have a node look up names as before, if it is still there."""

@@ -10,7 +10,7 @@ import pytest
 from testbed.agent.events import Events
 from testbed.agent.faults import NodeFaults
 from testbed.errors import LabError
-from testbed.faults import Pause, State, Throttle, Unpause
+from testbed.faults import NameFails, Pause, State, Throttle, Unpause
 
 
 class Control:
@@ -20,6 +20,9 @@ class Control:
         self.steps = []
         self.may_go_on = asyncio.Event()
         self.failure = None
+
+    async def release_names(self, node):
+        """It is no step: what it ends was made before all of them."""
 
     def __getattr__(self, step):
         async def carry_out(*of):
@@ -80,3 +83,26 @@ def test_what_can_not_be_undone_keeps_nothing_else_from_it():
     steps, held = asyncio.run(both())
     assert sorted(steps) == [("throttle", "a", 0), ("unpause", "a"), ("unpause", "b")]
     assert held == {"a": "paused"}
+
+
+def test_what_faults_of_names_need_is_made_ready_once_and_ends_with_healing():
+    ended = []
+
+    class Preparing(Control):
+        async def release_names(self, node):
+            ended.append(node)
+
+    async def carry_out():
+        control: Any = Preparing()
+        control.may_go_on.set()
+        node_faults = NodeFaults(control, Events())
+        coming = [NameFails(node="a", name=name, how="nxdomain") for name in "xy"]
+        await node_faults.prepare([Pause(node="b"), *coming])
+        assert control.steps == [("prepare_names", "a")]
+        await node_faults.carry_out(coming[0])
+        assert ended == []
+        await node_faults.heal(["a"])
+        assert control.steps[1:] == [("set_names", "a", {"x": coming[0]}), ("set_names", "a", {})]
+
+    asyncio.run(carry_out())
+    assert ended == ["a"]
