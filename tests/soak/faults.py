@@ -24,7 +24,7 @@ TRIALS = 40
 
 TEXT = """
 name: faults
-nodes: {a: , b: {command: [sleep, inf], stop_signal: SIGKILL, tmpfs: "/data:size=1m", volumes: ["/var/tmp:/mnt"]}}
+nodes: {a: , b: {command: [sleep, inf], stop_signal: SIGKILL, tmpfs: "/srv:size=1m", volumes: ["/var/tmp:/mnt"]}}
 links: [{between: [a, b], delay: 2ms}]
 workloads: [{name: ping, kind: ping, from: a, to: b, count: 5}]
 timeline: [{at: 100ms, node: b, clock: {offset: 1s}}]
@@ -45,7 +45,7 @@ def _wrong_names(**how):
 
 
 def _full_disk(lab, milliseconds):
-    lab["b"].fill_disk("/data", seconds=milliseconds / 1e3)
+    lab["b"].fill_disk("/srv", seconds=milliseconds / 1e3)
 
 
 def _slow_disk(lab, milliseconds):
