@@ -72,7 +72,8 @@ def mount_layers(*further: str) -> None:
     """Make all files of this mount namespace read-only, with a layer of its own over each of the `layered` directories.
 
     A directory that the kernel gives no layer stays read-only: it has none without overlayfs, and none to an ordinary
-    user if something is mounted below the directory. /tmp and /var/tmp are empty then, but for what is asked for.
+    user if something is mounted below the directory. /tmp and /var/tmp are empty then, but for
+    those of the further directories that are in them.
 
     Args:
         further: see `layered`.
