@@ -7,7 +7,6 @@ An engine that gets no processor releases packets late, and loses those that the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from testbed.check.comparing import TOO_LOW
@@ -17,7 +16,7 @@ from testbed.check.verdict import unmeasured
 from testbed.engines.counters import Counters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from testbed.check.verdict import Finding, LinkCheck
     from testbed.matching import LinkKey
@@ -94,24 +93,38 @@ class Lateness:
         return " and ".join(parts)
 
 
-def crowded(sent_ns: Sequence[int], interval_ns: int) -> bool:
-    """Return whether a sender that had fallen behind sent probes so close to each other that they met at a bottleneck.
+def met_another(sent_ns: Iterable[int], service_ns: int) -> list[bool]:
+    """Return for each probe whether an earlier one may have kept it waiting at a bottleneck.
+
+    A sender that has fallen behind sends probes at once. Those that wait for each other there say nothing of the link;
+    the others do.
 
     Args:
         sent_ns: when the probes were sent, ascending.
-        interval_ns: the time that was to be between two.
+        service_ns: the most time that the bottleneck takes for one; 0 without a bottleneck.
     """
-    close = sum(later - earlier < interval_ns / 2 for earlier, later in pairwise(sent_ns))
-    return close >= LATE_SHARE * len(sent_ns)
+    met, free_ns = [], 0
+    for at_ns in sent_ns:
+        met.append(at_ns < free_ns)
+        free_ns = max(free_ns, at_ns) + service_ns
+    return met
 
 
 def of_crowded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings on crowded probes: that they were lost or late at the bottleneck says nothing of the link."""
+    """Return the findings on probes of which many met each other; what these can't tell counts as not measured.
+
+    A burst of probes may be more than a queue or a policer takes, so a loss is not the link's. Times are those of the
+    probes that met no other, of which there may be too few.
+    """
+    reason = "this machine was too busy to send probes evenly"
+
+    def says_nothing(finding: Finding) -> bool:
+        if finding.name in TIMING:
+            return finding.measured is None
+        return finding.name in _LOST and not finding.passed and finding.verdict != TOO_LOW
+
     return tuple(
-        unmeasured(finding.name, finding.asked, "this machine was too busy to send probes evenly")
-        if not finding.passed and finding.verdict != TOO_LOW and finding.name in (*TIMING, *_LOST)
-        else finding
-        for finding in findings
+        unmeasured(finding.name, finding.asked, reason) if says_nothing(finding) else finding for finding in findings
     )
 
 

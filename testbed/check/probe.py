@@ -215,18 +215,18 @@ class Probe:
             if not record.dropped or not self._budget.allows(schedule.lasts_ns):
                 break
             record = self._send(schedule, nodes, say, address, kernel_times=True)
-        if self._origin_ns is None or not self._impairments.delay_trace:
-            return record.sample(scripted=scripted, interval_ns=schedule.interval_ns)
-        excess_ns = traced.excess_ns(self._impairments, self._origin_ns, record.sent_ns)
-        return record.sample(scripted=scripted, interval_ns=schedule.interval_ns, excess_ns=excess_ns)
+        limits = any(hop.bottleneck or hop.policer for hop in self._hops)
+        excess_ns = None
+        if self._origin_ns is not None and self._impairments.delay_trace:
+            excess_ns = traced.excess_ns(self._impairments, self._origin_ns, record.sent_ns)
+        return record.sample(scripted=scripted, service_ns=schedule.service_ns if limits else 0, excess_ns=excess_ns)
 
     def _judge(self, sample: Sample) -> tuple[Finding, ...]:
         if self._path:
             findings = self._path.judge(sample, level=self._level)
         else:
             findings = judge(self._impairments, sample, level=self._level, origin_ns=self._origin_ns)
-        limits = any(hop.bottleneck or hop.policer for hop in self._hops)
-        return of_crowded(findings) if limits and sample.crowded else findings
+        return of_crowded(findings) if sample.crowded else findings
 
     def fill(self, nodes: Nodes, say: Callable[[float], None]) -> None:
         """Keep the link busy and judge its rate and, if the depth includes queues, its queue."""

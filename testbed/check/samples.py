@@ -16,7 +16,8 @@ class Sample:
     Attributes:
         sent: the number of probes.
         arrived: the number of probes that arrived.
-        delays_ns: the delays of the probes of the spaced schedule that arrived, in order of sending.
+        delays_ns: the delays of the probes of the spaced schedule that arrived, in order of sending, without those that
+            met another probe at a bottleneck.
         runs: the number of loss periods: one or more probes in a row that did not arrive.
         duplicates: arrivals of a probe that had arrived before.
         reordered: arrivals behind a probe that was sent later (RFC 4737).
@@ -25,7 +26,7 @@ class Sample:
         unexpected: the number of other datagrams that arrived: corrupted probes, or those of another sender.
         scripted: the largest number of probes that scripted drops may have hit.
         uncertain_ns: how far all delays may be off, because sender and receiver have different clocks.
-        crowded: whether many were sent closer to each other than was planned, by a sender that had fallen behind.
+        crowded: whether many met another at a bottleneck, because their sender had fallen behind.
     """
 
     sent: int

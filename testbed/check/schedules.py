@@ -27,6 +27,9 @@ _REORDERING_INTERVAL_LEAST_NS = 250_000
 LOAD = 10
 """Probes use at most 1/LOAD of a link's rate."""
 
+_MARGIN = 2
+"""The factor by which a bottleneck may be slower for a moment than its mean rate says."""
+
 ARRIVALS_LEAST = 60
 """How many probes must arrive for the confidence intervals of median and quartiles to be finite."""
 
@@ -83,6 +86,11 @@ class Schedule:
     def interval_ns(self) -> int:
         """The time between two datagrams."""
         return 8 * self.frame_bytes * _SECOND // self.rate_bps
+
+    @property
+    def service_ns(self) -> int:
+        """The most time that a bottleneck takes for one probe, of a schedule of probes."""
+        return _MARGIN * self.interval_ns // LOAD
 
     @property
     def lasts_ns(self) -> int:

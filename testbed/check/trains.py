@@ -10,7 +10,7 @@ from operator import gt
 from typing import TYPE_CHECKING
 
 from testbed import records
-from testbed.check.lateness import crowded
+from testbed.check.lateness import LATE_SHARE, met_another
 from testbed.check.rates import HEADER_BYTES, Train
 from testbed.check.samples import Sample
 from testbed.errors import LabError
@@ -64,12 +64,12 @@ class TrainRecord:
             received_ns=self.received_ns,
         )
 
-    def sample(self, *, scripted: int, interval_ns: int, excess_ns: Sequence[int] | None = None) -> Sample:
+    def sample(self, *, scripted: int, service_ns: int = 0, excess_ns: Sequence[int] | None = None) -> Sample:
         """Return the record as a sample, from which delay and loss are judged.
 
         Args:
             scripted: how many of its datagrams scripted drops may have hit.
-            interval_ns: the time that was to be between two datagrams.
+            service_ns: the most time that a bottleneck of the link takes for one datagram; 0 without a bottleneck.
             excess_ns: by how much the delay requested for each differs from the link's mean (`traced.excess_ns`).
 
         Raises:
@@ -79,11 +79,14 @@ class TrainRecord:
             raise LabError(DROPPED, "this machine was too busy to receive all probes")
         ledger, deliveries = records.match(self.sent_ns, self.sequence, self.received_ns)
         latencies_ns = dict(zip(deliveries.seq, deliveries.latencies_ns, strict=True))
+        met = met_another(self.sent_ns, service_ns)
         return Sample(
             sent=len(ledger),
             arrived=ledger.delivered,
             delays_ns=[
-                latencies_ns[number] - (excess_ns[number] if excess_ns else 0) for number in sorted(latencies_ns)
+                latencies_ns[number] - (excess_ns[number] if excess_ns else 0)
+                for number in sorted(latencies_ns)
+                if not met[number]
             ],
             runs=sum(1 for _ in ledger.loss_runs()),
             duplicates=ledger.duplicates,
@@ -92,7 +95,7 @@ class TrainRecord:
             sent_ns=self.sent_ns,
             unexpected=self.unexpected,
             scripted=scripted,
-            crowded=crowded(self.sent_ns, interval_ns),
+            crowded=sum(met) > LATE_SHARE * len(met),
         )
 
 

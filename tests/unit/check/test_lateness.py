@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.check import lateness
-from testbed.check.lateness import crowded, of_crowded
+from testbed.check.lateness import met_another, of_crowded
 from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck
 from testbed.engines.counters import Counters
 from testbed.impairments import Impairments
@@ -80,8 +80,16 @@ def test_checks_that_pass_stay_as_they_are():
     assert lateness.excused([check], {}, {KEY: LATE}) == (check,)
 
 
-def test_probes_that_were_sent_at_once_are_crowded():
-    assert not crowded(range(0, 200 * MS, 2 * MS), 2 * MS)
-    assert crowded(sorted([*range(0, 200 * MS, 2 * MS), *range(1, 20)]), 2 * MS)
-    delay, low = found("delay", 5 * MS, 12 * MS), found("loss", 0.5, 0.1, "too low")
-    assert [each.passed for each in of_crowded([delay, low])] == [True, False]
+def test_probes_sent_at_once_meet_each_other_at_a_bottleneck():
+    assert not any(met_another(range(0, 200 * MS, 2 * MS), MS))
+    assert not any(met_another([0] * 5, 0))
+    at_once = [0, 0, 0, 2 * MS, 10 * MS]  # the bottleneck has them done at 1, 2 and 3 ms
+    assert met_another(at_once, MS) == [False, True, True, True, False]
+
+
+def test_what_probes_that_met_each_other_can_not_tell_is_not_measured():
+    missing = replace(found("jitter", MS, 0), measured=None, passed=True)
+    findings = [found("delay", 5 * MS, 12 * MS), missing, found("loss", 0.1, 0.5), found("loss", 0.5, 0.1, "too low")]
+    delay, jitter, lost, kept = of_crowded(findings)
+    assert (delay.passed, kept.passed) == (False, False)
+    assert all("too busy to send probes evenly" in each.verdict for each in (jitter, lost))

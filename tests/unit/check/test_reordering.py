@@ -55,7 +55,7 @@ def crossed(impairments, *, probability=None, seed=1, late_ms=0.3):
         sequence=array("q", [number for _, number in due]),
         received_ns=array("q", received_ns),
         unexpected=0,
-    ).sample(scripted=0, interval_ns=1)
+    ).sample(scripted=0)
 
 
 def reordered(impairments, **how):

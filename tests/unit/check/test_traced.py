@@ -42,7 +42,7 @@ def probes(real, origin, begin):
 
 
 def findings(requested, record, origin):
-    sample = record.sample(scripted=0, interval_ns=1, excess_ns=traced.excess_ns(requested, origin, record.sent_ns))
+    sample = record.sample(scripted=0, excess_ns=traced.excess_ns(requested, origin, record.sent_ns))
     return {finding.name: finding for finding in judge(requested, sample, level=1e-5, origin_ns=origin)}
 
 
@@ -77,7 +77,7 @@ def test_a_trace_that_begins_at_another_time_is_found():
 
 def test_without_a_time_zero_it_is_not_measured():
     record = probes(LINK, 0, 0)
-    found = judge(LINK, record.sample(scripted=0, interval_ns=1), level=1e-5)
+    found = judge(LINK, record.sample(scripted=0), level=1e-5)
     assert [finding.measured for finding in found] == [None, None]
     assert "not measured: it is not known when its trace began" in found[0].verdict
 

@@ -1,5 +1,7 @@
 from array import array
 
+import pytest
+
 from testbed.check.trains import TrainRecord
 
 MS = 1_000_000
@@ -12,7 +14,7 @@ def seen(*arrivals, sent=8):
         sequence=array("q", [number for number, _ in arrivals]),
         received_ns=array("q", [at_ns for _, at_ns in arrivals]),
         unexpected=0,
-    ).sample(scripted=0, interval_ns=2 * MS)
+    ).sample(scripted=0)
 
 
 def in_order(*numbers):
@@ -46,3 +48,17 @@ def test_one_early_packet_overtakes_and_those_before_it_are_reordered():
 
 def test_the_number_zero_may_overtake_too():
     assert seen(*in_order(0, 1)).overtaking == 0
+
+
+@pytest.mark.parametrize(("sent_ns", "crowded"), [([0, 1, 2, 30 * MS], True), ([0, 10 * MS, 20 * MS, 30 * MS], False)])
+def test_the_delay_of_a_probe_that_met_another_at_the_bottleneck_does_not_count(sent_ns, crowded):
+    record = TrainRecord(
+        frame_bytes=54,
+        sent_ns=array("q", sent_ns),
+        sequence=array("q", range(4)),
+        received_ns=array("q", [at_ns + (20 + place * crowded) * MS for place, at_ns in enumerate(sent_ns)]),
+        unexpected=0,
+    )
+    sample = record.sample(scripted=0, service_ns=MS)
+    assert (sample.sent, sample.arrived, sample.crowded) == (4, 4, crowded)
+    assert sample.delays_ns == ([20 * MS, 23 * MS] if crowded else [20 * MS] * 4)
