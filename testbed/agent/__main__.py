@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import logs
-from testbed.agent import aliases, device_requests, guardian, isolation, journal, link_devices, links, protocol
+from testbed.agent import aliases, device_requests, guardian, isolation, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
 from testbed.agent.docker_engine import DockerEngine
 from testbed.agent.events import Events
-from testbed.agent.journal import Journal
+from testbed.agent.journal import Journal, undo
 from testbed.agent.members import Members
 from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
@@ -102,7 +102,7 @@ _log = logging.getLogger("testbed.agent")
 def _sweep(lab: str, journal_path: Path | None) -> None:
     if journal_path:
         lab_journal = Journal.at(journal_path)
-        journal.put_back(lab_journal, agent_died=True, lab=lab)
+        undo.put_back(lab_journal, agent_died=True, lab=lab)
         lab_journal.close()
     with RouteSocket() as route:
         aliases.sweep(route, lab)
@@ -179,7 +179,7 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
         arguments.socket.unlink(missing_ok=True)
         if lab_journal:
             with namespaces.inside(machine):
-                journal.put_back(lab_journal, agent_died=False)
+                undo.put_back(lab_journal, agent_died=False)
         await impaired.close(with_side=arguments.isolate)
         if not arguments.isolate:
             aliases.sweep(route, arguments.lab)

@@ -15,8 +15,8 @@ import socket
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from testbed.agent import journal, switch
-from testbed.agent.journal import Bridge, Journal
+from testbed.agent import switch
+from testbed.agent.journal import Bridge, Journal, outcome, undo
 from testbed.agent.netlink import LINK_GROUP, EventSocket, RouteSocket
 from testbed.linux import namespaces
 
@@ -81,7 +81,7 @@ def guard(lab: str, agent: int, book: Journal) -> None:
     waiting = select.poll()
     waiting.register(agent, select.POLLIN)
     waiting.poll()
-    if journal.outcome(book.entries()):
+    if outcome(book.entries()):
         return
     _log.warning("the agent of lab %s was killed: its guardian puts back what is not the lab's", lab)
     bridges: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
@@ -91,7 +91,7 @@ def guard(lab: str, agent: int, book: Journal) -> None:
     places = [
         place for (network, path), indexes in bridges.items() if (place := _place(network, path, indexes, events))
     ]
-    journal.put_back(book, agent_died=True, lab=lab)
+    undo.put_back(book, agent_died=True, lab=lab)
     if places:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # `down` ends us
         _keep_closed(places)

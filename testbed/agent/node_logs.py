@@ -7,7 +7,6 @@ log stay what they are.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
@@ -45,6 +44,8 @@ def path_of(directory: Path, node: str) -> Path:
 
 async def keep_short(logs: Collection[Path]) -> None:
     """Keep logs short until cancelled; more may be added meanwhile. One that fails is left alone from then on."""
+    import asyncio  # noqa: PLC0415  # commands, which only read logs, need none
+
     failed: set[Path] = set()
     while True:
         await asyncio.sleep(_INTERVAL_SECONDS)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import filters, switch
 from testbed.agent.filters import PortFilters
-from testbed.agent.journal import Bridge, PortLeft, PortUsed, leave
+from testbed.agent.journal import Bridge, PortLeft, PortUsed
+from testbed.agent.journal.undo import leave
 from testbed.agent.known_macs import KnownMacs
 from testbed.errors import LabError
 from testbed.names import HOST

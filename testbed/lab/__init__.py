@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from testbed.agent.messages import LabEvent
+    from testbed.lab.ahead import agent_ahead
     from testbed.lab.attaching import attached
-    from testbed.lab.bringup import agent_ahead, all_labs, find, take_down, uninterrupted
+    from testbed.lab.bringup import all_labs, find, take_down, uninterrupted
     from testbed.lab.events import EventStream
     from testbed.lab.handles import LinkHandle, NodeHandle
     from testbed.lab.lab import Lab
@@ -50,7 +51,7 @@ _PLACES = {
     "NodeState": "testbed.lab.snapshots",
     "Observer": "testbed.lab.observer",
     "Snapshot": "testbed.lab.snapshots",
-    "agent_ahead": "testbed.lab.bringup",
+    "agent_ahead": "testbed.lab.ahead",
     "all_labs": "testbed.lab.bringup",
     "attached": "testbed.lab.attaching",
     "find": "testbed.lab.bringup",

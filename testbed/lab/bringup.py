@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from testbed.errors import LabError, MachineError, TestbedError
 from testbed.plan import Plan, relocate
 from testbed.plan.differences import plan_differences
 from testbed.plan.members import held_plan
-from testbed.runtime import local_agent, state
+from testbed.runtime import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,15 +96,6 @@ def _why(plan: Plan, instead: str) -> str:
 def _listed(refusals: Mapping[str, MachineError]) -> str:
     """Return the reason why each runtime can't be used."""
     return "; ".join(f"{name}: {error.message}" for name, error in refusals.items())
-
-
-def agent_ahead(runtime: str | None) -> AbstractContextManager[None]:
-    """Start an agent while the topology is still being read; the lab is brought up within this context.
-
-    Args:
-        runtime: the runtime that will be needed, if it is known; with `docker` the agent may be a container.
-    """
-    return nullcontext() if runtime == "docker" else local_agent.ahead()
 
 
 def bring_up(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Self
 from testbed import arguments, interruption
 from testbed.agent import messages
 from testbed.errors import UsageError
-from testbed.html_tables import html_table
 from testbed.lab import bringup
 from testbed.lab.breaking import Breakable, BringAbout
 
@@ -219,6 +218,8 @@ class LinkHandle:
 
     def _repr_html_(self) -> str:
         """The impairments, for a notebook."""
+        from testbed.html_tables import html_table  # noqa: PLC0415  # only notebooks need it
+
         rows = [text.split(" ", 1) for text in self.impairments.descriptions()]
         return html_table(f"link {self.name}", ("impairment", "value"), rows)
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Self, get_args
 from testbed import arguments, engines, plan
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError, TestbedError, no_such_lab
-from testbed.html_tables import html_table
 from testbed.lab import bringup
 from testbed.lab.connected import ConnectedLab
 from testbed.lab.handles import LinkHandle, NodeHandle, argv_of
@@ -171,6 +170,8 @@ class Lab(ConnectedLab):
 
     def _repr_html_(self) -> str:
         """The nodes and the links with their impairments and counts, for a notebook; just its name if it is down."""
+        from testbed.html_tables import html_table  # noqa: PLC0415  # only notebooks need it
+
         try:
             statistics = self.statistics()
         except LabError:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -18,11 +18,10 @@ from testbed import logs
 from testbed.agent import journal, protocol
 from testbed.agent.client import Agent
 from testbed.errors import LabError, TestbedError, no_such_lab
+from testbed.runtime import launching
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from testbed.agent.journal import PutBack
 
 _log = logging.getLogger(__name__)
@@ -37,9 +36,6 @@ _POLL_MS = 2
 
 _started: dict[Path, subprocess.Popen[bytes]] = {}
 """The agents started here, by socket. Until its lab is up, an agent ends with its standard input, and so with us."""
-
-_waiting: list[subprocess.Popen[bytes]] = []
-"""Agents that were started ahead."""
 
 
 @atexit.register
@@ -68,22 +64,6 @@ class Patience:
         return now - self._begun > _START_SECONDS
 
 
-@contextmanager
-def ahead() -> Iterator[None]:
-    """Start an agent before its lab is known; the lab is brought up within this context.
-
-    To start takes an agent as long as it takes us to read the file. One that was not needed ends with the context.
-    """
-    process = _launch()
-    _waiting.append(process)
-    try:
-        yield
-    finally:
-        if process in _waiting:
-            _waiting.remove(process)
-            _end(process)
-
-
 def start(runtime: str, lab: str, *, isolate: bool, leads_out: bool = False, docker_engine: str = "") -> Agent:
     """Start the agent of a lab and wait until it answers.
 
@@ -105,7 +85,7 @@ def start(runtime: str, lab: str, *, isolate: bool, leads_out: bool = False, doc
     arguments += ["--journal", str(directory.journal)] * (leads_out or not isolate) + ["--debug"] * logs.debugging()
     begun = time.monotonic()
     arguments += ["--docker-engine", docker_engine] * bool(docker_engine)
-    process = _waiting.pop() if _waiting else _launch()
+    process = launching.launched()
     _started[directory.socket] = process
     patience = Patience()
     if (said := _first_line(process, patience)) != protocol.READY:
@@ -159,7 +139,7 @@ def stop(runtime: str, lab: str) -> bool:
             poll.poll(_END_SECONDS * 1000)
         os.close(pidfd)
     if process := _started.pop(directory.socket, None):
-        _end(process)
+        launching.end(process)
     _log.debug("ended %d processes of the agent of lab %s", len(watched), lab)
     return bool(watched)
 
@@ -183,24 +163,6 @@ def aftermath(runtime: str, lab: str) -> PutBack | None:
     with suppress(OSError):
         return journal.outcome(journal.read(LabDirectory(runtime, lab).journal.read_bytes()))
     return None
-
-
-def _launch() -> subprocess.Popen[bytes]:
-    """Start an agent that waits for the name of its lab."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "testbed.agent", "--ahead"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        start_new_session=True,
-    )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End an agent without a lab, or reap one that was started here and has ended."""
-    process.kill()
-    process.communicate()  # closes both pipes
 
 
 def _first_line(process: subprocess.Popen[bytes], patience: Patience) -> bytes:

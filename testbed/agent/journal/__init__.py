@@ -1,7 +1,8 @@
 """What the agent changes on what is not the lab's: written to a file before it is done, and put back from it.
 
 The agent puts everything back when it ends. If it is killed, its guardian does (`guardian`); if both are killed,
-the command that takes the lab down does. All of them read the same file, and putting back twice does no harm.
+the command that takes the lab down does. All of them read the same file, and putting back twice does no harm. The
+module `undo` puts back; commands, which only read the file, do not import it.
 """
 
 from testbed.agent.journal.book import JOURNAL, Journal
@@ -23,7 +24,6 @@ from testbed.agent.journal.entries import (
     outcome,
     read,
 )
-from testbed.agent.journal.undo import leave, put_back
 
 __all__ = [
     "JOURNAL",
@@ -42,8 +42,6 @@ __all__ = [
     "PortLeft",
     "PortUsed",
     "PutBack",
-    "leave",
     "outcome",
-    "put_back",
     "read",
 ]

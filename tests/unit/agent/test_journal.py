@@ -9,7 +9,7 @@ import pytest
 
 from testbed.agent import journal, offloads, switch
 from testbed.agent.filters import PortFilters
-from testbed.agent.journal import Bridge, Journal, OffloadsOff, PortLeft, PortUsed, PutBack
+from testbed.agent.journal import Bridge, Journal, OffloadsOff, PortLeft, PortUsed, PutBack, undo
 from testbed.agent.netlink import RouteSocket
 from testbed.linux import namespaces
 
@@ -63,11 +63,11 @@ def test_ports_and_offloads_are_put_back_once_and_as_they_were(tmp_path, tso):
             filters.silence()
             offloads.switch_off(place, ["eth0"], offloads.SEGMENTATION)
             assert [said(*look) for look in looks] != before
-            journal.put_back(book, agent_died=True)
+            undo.put_back(book, agent_died=True)
             assert [said(*look) for look in looks] == before
             assert book.entries()[-1] == PutBack(agent_died=True, ports=1)
             lines = book.entries()
-            journal.put_back(book, agent_died=True)
+            undo.put_back(book, agent_died=True)
             assert book.entries() == lines
             book.close()
     finally:
@@ -94,7 +94,7 @@ def test_the_last_lab_that_needs_offloads_off_has_them_as_they_were_before_the_f
                 offloads.switch_off(place, ["eth0"], offloads.SEGMENTATION)
             off = said("ethtool", "-k", "eth0")
             for book, now in zip(books, (off, before), strict=True):
-                journal.put_back(book, agent_died=False)
+                undo.put_back(book, agent_died=False)
                 assert said("ethtool", "-k", "eth0") == now
                 book.close()
     finally:

@@ -16,7 +16,7 @@ import pytest
 from testbed.agent import client, messages, protocol
 from testbed.agent.client import Agent
 from testbed.errors import LabError, UsageError
-from testbed.runtime import local_agent
+from testbed.runtime import launching, local_agent
 from testbed.runtime.state import LabDirectory
 
 pytestmark = pytest.mark.netns
@@ -39,10 +39,10 @@ def test_an_agent_starts_answers_and_ends(agent, lab_name):
 
 
 def test_an_agent_started_ahead_is_the_labs_and_is_found(lab_name):
-    with local_agent.ahead():
-        (waiting,) = local_agent._waiting
+    with launching.ahead():
+        (waiting,) = launching._waiting
         assert local_agent.start("netns", lab_name, isolate=True).hello().lab == lab_name
-        assert not local_agent._waiting
+        assert not launching._waiting
     assert waiting.returncode == 0  # it has left the work to its child
     assert local_agent.connect("netns", lab_name).hello()
     assert local_agent.stop("netns", lab_name)
@@ -50,17 +50,17 @@ def test_an_agent_started_ahead_is_the_labs_and_is_found(lab_name):
 
 
 def test_an_agent_started_ahead_for_nothing_ends_with_the_context():
-    with local_agent.ahead():
-        (waiting,) = local_agent._waiting
+    with launching.ahead():
+        (waiting,) = launching._waiting
     assert waiting.returncode == -signal.SIGKILL
-    assert not local_agent._waiting
+    assert not launching._waiting
 
 
 def test_an_agent_started_ahead_ends_when_its_maker_is_killed():
     script = (
-        "import os; from testbed.runtime import local_agent\n"
-        "with local_agent.ahead():\n"
-        "    print(local_agent._waiting[0].pid, flush=True); os.kill(os.getpid(), 9)"
+        "import os; from testbed.runtime import launching\n"
+        "with launching.ahead():\n"
+        "    print(launching._waiting[0].pid, flush=True); os.kill(os.getpid(), 9)"
     )
     made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert made.returncode == -signal.SIGKILL
@@ -83,8 +83,8 @@ def test_an_agent_that_cannot_even_start_says_why(lab_name, monkeypatch):
 
 def test_an_agent_that_starts_slowly_is_waited_for_and_the_log_says_so(lab_name, monkeypatch, caplog):
     monkeypatch.setattr(local_agent, "_SAY_SECONDS", 0.5)
-    with local_agent.ahead():
-        (waiting,) = local_agent._waiting
+    with launching.ahead():
+        (waiting,) = launching._waiting
         os.kill(waiting.pid, signal.SIGSTOP)
         go_on = threading.Timer(2, os.kill, (waiting.pid, signal.SIGCONT))
         go_on.start()
@@ -96,8 +96,8 @@ def test_an_agent_that_starts_slowly_is_waited_for_and_the_log_says_so(lab_name,
 
 
 def test_an_agent_that_is_killed_while_it_starts_is_not_waited_for(lab_name):
-    with local_agent.ahead():
-        local_agent._waiting[0].kill()
+    with launching.ahead():
+        launching._waiting[0].kill()
         with pytest.raises(LabError, match=r"agent-failed.*it said: nothing"):
             local_agent.start("netns", lab_name, isolate=True)
     LabDirectory("netns", lab_name).remove()
