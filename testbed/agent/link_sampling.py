@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent.messages import LinkSamples
 from testbed.agent.tasks import cancelled
+from testbed.engines.counters import DROPS
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
@@ -52,15 +53,7 @@ COLUMNS = (
     "bytes_in",
     "packets_out",
     "bytes_out",
-    "scripted",
-    "policed",
-    "lost",
-    "queue_drops",
-    "early_drops",
-    "backlog_drops",
-    "kernel_drops",
-    "oversize",
-    "send_failures",
+    *DROPS,
     "marked",
     "in_flight",
     "queued",

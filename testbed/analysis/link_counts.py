@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from testbed import records
 from testbed.analysis.samples.bins import Bins
+from testbed.engines.counters import DROPS
 from testbed.records import LinkCounts
 
 if TYPE_CHECKING:
@@ -19,19 +20,6 @@ PARTS: Final = 300
 
 FINEST_NS: Final = 100_000_000
 """The shortest part: links are looked at no more often."""
-
-DROPS: Final = {
-    "scripted": "dropped by script",
-    "policed": "policed",
-    "lost": "lost",
-    "queue_drops": "queue full",
-    "early_drops": "dropped early",
-    "backlog_drops": "too many in flight",
-    "kernel_drops": "not read in time",
-    "oversize": "too large",
-    "send_failures": "refused by the port",
-}
-"""The counters of packets that a link drops, with the reason in words."""
 
 _TOTALS: Final = ("packets_in", "bytes_in", "packets_out", "bytes_out", *DROPS, "marked")
 _SECOND = 1_000_000_000

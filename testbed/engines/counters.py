@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
+
+DROPS = MappingProxyType(
+    {
+        "scripted": "dropped by script",
+        "policed": "policed",
+        "lost": "lost",
+        "queue_drops": "queue full",
+        "early_drops": "dropped early",
+        "backlog_drops": "too many in flight",
+        "kernel_drops": "not read in time",
+        "oversize": "too large",
+        "send_failures": "refused by the port",
+    }
+)
+"""The counters of packets that a link drops, with the reason in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +91,8 @@ class Counters:
     worker: int | None = None
     worker_cpu_ns: int | None = None
     dead: str | None = None
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many packets the link has dropped, by the reason in words; without reasons that it never had."""
+        return {words: count for name, words in DROPS.items() if (count := getattr(self, name))}

@@ -14,18 +14,6 @@ if TYPE_CHECKING:
     from testbed.matching import LinkKey
 
 _BITS = 8
-_DROPS = (
-    "scripted",
-    "policed",
-    "lost",
-    "queue_drops",
-    "early_drops",
-    "backlog_drops",
-    "kernel_drops",
-    "oversize",
-    "send_failures",
-)
-"""The counters of packets that a link has dropped, for whatever reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +99,7 @@ def snapshot(state: LabState, before: Snapshot | None) -> Snapshot:
 
 def _link(link: LinkStatistics, known: Mapping[LinkKey, LinkState], seconds: float) -> LinkState:
     before = known.get(link.key)
-    drops = _drops(link.counts)
+    drops = sum(link.counts.dropped.values())
 
     def per_second(now: int | None, then: int | None) -> float | None:
         return (now - then) / seconds if now is not None and then is not None and now >= then and seconds > 0 else None
@@ -128,7 +116,3 @@ def _link(link: LinkStatistics, known: Mapping[LinkKey, LinkState], seconds: flo
         out_bps=None if bytes_out is None else _BITS * bytes_out,
         dropped_per_s=per_second(drops, before.drops if before else None),
     )
-
-
-def _drops(counts: Counters) -> int:
-    return sum(getattr(counts, name) or 0 for name in _DROPS)

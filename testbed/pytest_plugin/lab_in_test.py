@@ -156,14 +156,7 @@ class LabInTest(Lab):
 
 def _line(link: LinkStatistics) -> str:
     counts = link.counts
-    lost = {
-        "lost": counts.lost,
-        "full queue": counts.queue_drops,
-        "early drops": counts.early_drops,
-        "policed": counts.policed,
-        "too late": counts.kernel_drops,
-    }
-    dropped = ", ".join(f"{what} {count}" for what, count in lost.items() if count)
+    dropped = ", ".join(f"{reason} {count}" for reason, count in counts.dropped.items())
     passed = f"{counts.packets_in or 0} packets in, {counts.packets_out or 0} out"
     return f"{link.key}   {link.impairments.describe()}   {passed}{f'; {dropped}' if dropped else ''}"
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from testbed.analysis import formatting, link_counts
-from testbed.analysis.link_counts import DROPS
+from testbed.engines.counters import DROPS
 from testbed.impairments import FixedRate, Opportunities
 from testbed.records import RecordError
 from testbed.report.axes import Axis
