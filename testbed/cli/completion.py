@@ -7,6 +7,7 @@ those of a command that only knows what its arguments are: `ARGUMENTS`.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,17 +22,23 @@ VARIABLE = "_TESTBED_COMPLETE"
 """The variable by which a shell's script asks for words: click's, for a program called testbed."""
 
 
-class Word(click.ParamType[str]):
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:
+    _TextType = click.ParamType  # which has no parameter before click 8.4
+
+
+class Word(_TextType, ABC):
     """A word of a command line."""
 
     name = "text"
 
-    def words(self, context: click.Context) -> Sequence[str]:
-        """Return all words that fit here, given those before on the command line."""
-        raise NotImplementedError
-
     files = False
     """Whether it may be a file, too."""
+
+    @abstractmethod
+    def words(self, context: click.Context) -> Sequence[str]:
+        """Return all words that fit here, given those before on the command line."""
 
     def shell_complete(self, context: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the words that begin with what is typed."""

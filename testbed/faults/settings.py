@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from testbed import units
 from testbed.faults.base import NodeFault
@@ -30,6 +30,14 @@ class Place(NamedTuple):
     subject: str
 
 
+class _Undoable(Protocol):
+    """What each setting has besides its base, for the type checker."""
+
+    @property
+    def neutral(self) -> object:
+        """The setting that undoes it, and all others with its place."""
+
+
 class Setting(NodeFault, frozen=True, kw_only=True):
     """Base of the faults that last until another one replaces them."""
 
@@ -39,12 +47,7 @@ class Setting(NodeFault, frozen=True, kw_only=True):
         return Place(self.kind, self.node, "")
 
     @property
-    def neutral(self) -> AnySetting:
-        """The one that undoes it, and all others with its place."""
-        raise NotImplementedError
-
-    @property
-    def is_neutral(self) -> bool:
+    def is_neutral(self: _Undoable) -> bool:
         """Whether it sets what the node has without faults."""
         return self == self.neutral
 

@@ -1,5 +1,6 @@
 """Events of the timeline that happen to nodes, each with the fault that it is."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from signal import SIGKILL, Signals
@@ -59,14 +60,14 @@ LastingValue = Annotated[Lasting, Reader(_lasting, {"anyOf": [{"const": True}, _
 KillValue = Annotated[Lasting, Reader(_kill, {"anyOf": [{"const": True}, {"type": "string", "examples": ["SIGTERM"]}]})]
 
 
-class NodeEvent(Timed):
+class NodeEvent(Timed, ABC):
     """Base of the events that happen to nodes."""
 
     node: Name = key("The node, or a group of nodes", example="server")
 
+    @abstractmethod
     def fault(self, node: str) -> faults.Fault:
         """Return what happens to a node."""
-        raise NotImplementedError
 
 
 class LastingEvent(NodeEvent):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from math import isqrt
 from typing import TYPE_CHECKING
@@ -54,7 +55,7 @@ class DropTailQueue:
         return len(self.frames)
 
 
-class EarlyDropQueue(DropTailQueue):
+class EarlyDropQueue(DropTailQueue, ABC):
     """A queue that, before it is full, drops or marks some of the frames that arrive; the others it treats as droptail.
 
     Each discipline decides in `drops_early` which frames these are, and in `may_mark` whether they may be marked.
@@ -74,18 +75,18 @@ class EarlyDropQueue(DropTailQueue):
             packet = marked
         super().enqueue(packet, now, room)
 
+    @abstractmethod
     def observe(self, packet: Packet, now: int) -> None:
         """Take note of a frame that arrives, before `drops_early`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drops_early(self) -> bool:
         """Return whether the frame that arrives is dropped, or marked."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def may_mark(self) -> bool:
         """Whether it may be marked instead of dropped, if it is ECN-capable (RFC 3168)."""
-        raise NotImplementedError
 
 
 class DropHeadQueue(DropTailQueue):

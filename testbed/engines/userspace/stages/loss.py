@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from testbed.engines.userspace.segments import Train
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.impairments import Loss
 
 
-class LossStage:
+class LossStage(ABC):
     """A stage that drops packets, and leaves those of a frame together that it does not drop.
 
     Args:
@@ -58,9 +59,9 @@ class LossStage:
         """Return the numbers of those of the next `count` packets, from 0, that are lost; they arrive at `now`."""
         return [number for number in range(count) if self.loses(now)]
 
+    @abstractmethod
     def loses(self, now: int) -> bool:
         """Return whether the next packet is lost, which arrives at `now`."""
-        raise NotImplementedError
 
 
 def loss_stage(loss: Loss, seed: str, counts: Counts, applied: int) -> LossStage:
