@@ -13,10 +13,11 @@ results/latest                        a link to the last complete run of any lab
 
 from testbed.runs.connections import Connections
 from testbed.runs.event_commands import CommandRecord, failed_commands
+from testbed.runs.link_engines import LinkEngine, changed_links
 from testbed.runs.link_records import LINKS_FILE, LinkRecord
 from testbed.runs.machine_clocks import MachineClock, machine_clocks
 from testbed.runs.reading import load
-from testbed.runs.run import LinkEngine, Run, changed_links
+from testbed.runs.run import Run
 from testbed.runs.starts import StepStart
 from testbed.runs.timeline_records import ClockSeen, TimelineRecord, late_events
 from testbed.runs.writing import RunWriter

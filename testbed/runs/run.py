@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Final, Literal, Self
 
 from testbed import arguments, codec
-from testbed.agent.messages import LinkStatistics
 from testbed.check import LinkCheck, NatCheck
-from testbed.engines.counters import Counters
 from testbed.errors import MachineError, UsageError
 from testbed.expectations import ExpectationOutcome, evaluate
 from testbed.html_tables import html_table
-from testbed.impairments import CLEAR, Impairments
-from testbed.matching import LinkKey, Match
 from testbed.names import BUILT_IN
 from testbed.plan.model import Plan
 from testbed.runs.capture_records import CaptureRecord
@@ -25,6 +21,7 @@ from testbed.runs.connections import Connections
 from testbed.runs.event_commands import CommandRecord
 from testbed.runs.flows import FlowSum, sums
 from testbed.runs.host import HostFacts
+from testbed.runs.link_engines import LinkCounters, LinkEngine, changed_links
 from testbed.runs.link_records import LinkRecord, link_observations
 from testbed.runs.machine_clocks import MachineClock
 from testbed.runs.observations import Row, observations
@@ -42,46 +39,6 @@ RUNNING: Final = "running"
 COMPLETE: Final = "complete"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkEngine:
-    """The engine that applies a link's impairments, and the reason for the choice."""
-
-    source: str
-    destination: str
-    network: str
-    engine: str
-    why: str
-    match: Match | None = None
-
-    @property
-    def key(self) -> LinkKey:
-        """What identifies the link, see `testbed.plan.Link`."""
-        return LinkKey(self.source, self.destination, self.network, self.match)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkCounters(LinkEngine):
-    """The counters of a link's engine.
-
-    Attributes:
-        impairments: what it did to packets when the counters were read.
-        counts: the engine's counters.
-    """
-
-    impairments: Impairments
-    counts: Counters
-
-    @classmethod
-    def of(cls, link: LinkStatistics) -> Self:
-        """Return the counters of a link, from the agent's statistics."""
-        return cls(**{field.name: getattr(link, field.name) for field in fields(cls)})
-
-    @property
-    def chosen(self) -> LinkEngine:
-        """The link's engine without its counters."""
-        return LinkEngine(**{field.name: getattr(self, field.name) for field in fields(LinkEngine)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,18 +293,3 @@ class Run:
 def run_schema() -> dict[str, Any]:
     """The JSON Schema of run.json, generated from the types. It ships as `run-schema.json`; a test keeps that true."""
     return codec.schema(Run, "testbed run")
-
-
-def changed_links(plan: Plan, now: Mapping[LinkKey, Impairments]) -> list[str]:
-    """The links that were changed since the lab came up, with what they do: `a -> b loss 10 % (file: loss 2 %)`.
-
-    Args:
-        plan: of the lab.
-        now: by link, of each impaired link, what it does now.
-    """
-    planned = {link.key: link.impairments for link in plan.links}
-    return [
-        f"{key.name} {impairments.describe()} (file: {planned.get(key, CLEAR).describe()})"
-        for key, impairments in now.items()
-        if impairments != planned.get(key, CLEAR)
-    ]

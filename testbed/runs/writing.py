@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from testbed.errors import UsageError
 from testbed.runs import host
+from testbed.runs.link_engines import LinkCounters
 from testbed.runs.output_files import make_directory, write_whole
 from testbed.runs.reading import INCOMPLETE, LATEST, PARTIAL
-from testbed.runs.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, LinkCounters, Run
+from testbed.runs.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -24,12 +24,11 @@ from testbed.impairments import (
 )
 from testbed.topology import traces
 from testbed.topology.base import Fault, Model, Short, key
+from testbed.topology.queue_sizes import QueueSize, QueueSizeValue
 from testbed.topology.referenced_files import Beside
 from testbed.topology.values import (
     Flag,
-    Limit,
     Probability,
-    QueueLimit,
     Rate,
     Reader,
     SomeDuration,
@@ -104,7 +103,7 @@ class Traced(Model):
 class Queue(Model):
     """The queue before the bottleneck."""
 
-    limit: QueueLimit | None = key(
+    limit: QueueSizeValue | None = key(
         "Bytes (64KB), full frames (100 packets), time at the rate (100ms) or bandwidth-delay products of the round "
         "trip (1bdp, the default; at least 10 full frames)",
         default=None,
@@ -130,12 +129,12 @@ class Queue(Model):
     step_ns: SomeDuration | None = key(
         "DualPI2 marks an L4S packet that waited longer; 1ms unless given", alias="step", default=None
     )
-    minimum: QueueLimit | None = key(
+    minimum: QueueSizeValue | None = key(
         "RED's lower threshold of the average length, from which on it drops; 5 packets unless given",
         alias="min",
         default=None,
     )
-    maximum: QueueLimit | None = key(
+    maximum: QueueSizeValue | None = key(
         "RED's upper threshold; three times the lower one unless given", alias="max", default=None
     )
     probability: Probability | None = key("With which RED drops at its upper threshold; 10% unless given", default=None)
@@ -188,8 +187,8 @@ class Queue(Model):
     def _thresholds(self, frame: int, rate_bps: int) -> tuple[int, int]:
         """Return RED's thresholds in bytes."""
 
-        def in_bytes(limit: Limit) -> int:
-            return limit.bytes(frame=frame, rate_bps=rate_bps, round_trip_ns=0)
+        def in_bytes(size: QueueSize) -> int:
+            return size.bytes(frame=frame, rate_bps=rate_bps, round_trip_ns=0)
 
         least = in_bytes(self.minimum) if self.minimum else _RED_MIN_FRAMES * frame
         return least, in_bytes(self.maximum) if self.maximum else _RED_MAX_RATIO * least
@@ -261,4 +260,4 @@ RateValue = Annotated[
     Annotated[Rate, Tag("<rate>")] | Annotated[Traced, Tag("<trace>")] | Annotated[BurstyRate, Tag("<bursty>")],
     Discriminator(_form_of_rate),
 ]
-QueueValue = Annotated[Queue, Short("limit", schema_of(QueueLimit))]
+QueueValue = Annotated[Queue, Short("limit", schema_of(QueueSizeValue))]

@@ -30,7 +30,8 @@ from testbed.topology.effects import (
     TracedDelay,
 )
 from testbed.topology.losses import Drops, LossValue, drop_faults, drops
-from testbed.topology.values import Flag, Limit, Overhead
+from testbed.topology.queue_sizes import QueueSize
+from testbed.topology.values import Flag, Overhead
 
 ETHERNET_HEADER = 14
 """Bytes of a frame besides its IP packet, as `Impairments` counts them."""
@@ -237,10 +238,10 @@ class ImpairmentKeys(Model):
         """Return the size of the queue in bytes, which may be out of range."""
         before, limit = now.bottleneck or now.hidden_bottleneck, self.queue.limit if self.queue else None
         if queue_ns := self._queue_ns(before):
-            limit = Limit(time_ns=queue_ns)
+            limit = QueueSize(time_ns=queue_ns)
         if before and not limit:
             return before.queue_bytes
-        return (limit or Limit(bdp=1)).bytes(frame=frame, rate_bps=rate.mean_bps, round_trip_ns=round_trip_ns)
+        return (limit or QueueSize(bdp=1)).bytes(frame=frame, rate_bps=rate.mean_bps, round_trip_ns=round_trip_ns)
 
 
 def _burst_faults(name: str, bucket: Policer | TokenBucket | None, frame: int, why: str) -> Iterator[Fault]:

@@ -39,13 +39,6 @@ _PART = r'([A-Za-z0-9_-]+|"[^"]+")'
 SETTING_PATH = rf"^{_PART}(\.{_PART}|\[[0-9]{{1,4}}\])*$"
 """The path of a value in the file, as `testbed sweep` takes it."""
 
-LEAST_FRAMES = 10
-"""The least size, in full frames, of a queue given in bandwidth-delay products: TCP's initial window (RFC 6928)."""
-
-_BIT_NS = 8 * 10**9
-_BDP = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?bdp")
-_PACKETS = re.compile(r"([0-9]{1,9}) ?packets?")
-
 
 def fault(said: str, hint: str = "") -> PydanticCustomError:
     """Return the error of a wrong value of the right type; in the message, `said` follows the path."""
@@ -84,39 +77,6 @@ class Reader:
     ) -> JsonSchemaValue:
         """Return a copy of `schema`."""
         return dict(self.schema)
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """The size of a queue in the unit of the file; exactly one attribute is not None.
-
-    Attributes:
-        size_bytes: bytes of frames.
-        packets: number of full frames.
-        time_ns: time in which the bottleneck sends a full queue.
-        bdp: multiple of the bandwidth-delay product.
-    """
-
-    size_bytes: int | None = None
-    packets: int | None = None
-    time_ns: int | None = None
-    bdp: Fraction | int | None = None
-
-    def bytes(self, *, frame: int, rate_bps: int, round_trip_ns: int) -> int:
-        """Return the size in bytes of frames.
-
-        Args:
-            frame: bytes of a full frame.
-            rate_bps: of the bottleneck.
-            round_trip_ns: for a size in bandwidth-delay products, which is at least `LEAST_FRAMES`.
-        """
-        if self.size_bytes is not None:
-            return self.size_bytes
-        if self.packets is not None:
-            return self.packets * frame
-        if self.time_ns is not None:
-            return rate_bps * self.time_ns // _BIT_NS
-        return max(int((self.bdp or 0) * rate_bps * round_trip_ns // _BIT_NS), LEAST_FRAMES * frame)
 
 
 def text_of(value: object, expected: str = "text") -> str:
@@ -180,27 +140,6 @@ def _cpus(value: object) -> int:
     if not milli:
         raise fault("is 0, must be more")
     return milli
-
-
-def _limit(value: object) -> Limit:
-    text = text_of(value, "a queue")
-    if match := _BDP.fullmatch(text):
-        limit = Limit(bdp=Fraction(match[1]))
-    elif match := _PACKETS.fullmatch(text):
-        limit = Limit(packets=int(match[1]))
-    elif re.fullmatch(units.DURATION.pattern, text):
-        limit = Limit(time_ns=units.DURATION.parse(text))
-    elif re.fullmatch(units.SIZE.pattern, text):
-        limit = Limit(size_bytes=units.SIZE.parse(text))
-    else:
-        hint = "write it in bytes (64KB), packets (100 packets), time (100ms) or bandwidth-delay products (1bdp)"
-        raise fault(f"is {quote(text)}, which is not a queue", hint)
-    if not (limit.bdp or limit.packets or limit.time_ns or limit.size_bytes):
-        raise fault(
-            f"is {quote(text)}, must be more",
-            "what drops all that exceeds a rate is a policer: {rate: 10mbit, burst: 64KB}",
-        )
-    return limit
 
 
 def _burst(value: object) -> Fraction:
@@ -288,11 +227,12 @@ def schema_of(annotated: Any) -> JsonSchemaValue:  # noqa: ANN401
     return next(argument.schema for argument in get_args(annotated) if isinstance(argument, Reader))
 
 
-def _any_of(*examples: str) -> dict[str, Any]:
+def written_like(*examples: str) -> dict[str, Any]:
+    """Return the JSON Schema of text that is written like the examples."""
     return {"type": "string", "examples": list(examples)}
 
 
-Mac = Annotated[str, Reader(_mac, _any_of("02:00:5e:10:00:01"))]
+Mac = Annotated[str, Reader(_mac, written_like("02:00:5e:10:00:01"))]
 Name = Annotated[str, Reader(_name, {"type": "string", "pattern": NAME_PATTERN})]
 Text = Annotated[str, Reader(text_of, {"type": ["string", "number"]})]
 Image = Annotated[str, matching(r"^[a-zA-Z0-9][\w.:/@-]{0,255}$", "an image", "nginx:1.27")]
@@ -333,7 +273,6 @@ DatagramSize = Annotated[int, _quantity(units.SIZE, least=16, most=65507)]
 """Bytes of a UDP or ICMP payload: at least a sequence number and a time, at most what IPv4 carries."""
 Probability = Annotated[int, _quantity(units.PROBABILITY)]
 Cpus = Annotated[int, Reader(_cpus, {"type": "number", "exclusiveMinimum": 0, "examples": [0.5]})]
-QueueLimit = Annotated[Limit, Reader(_limit, _any_of("64KB", "100 packets", "100ms", "1bdp"))]
 Burst = Annotated[Fraction, Reader(_burst, {"type": "number", "minimum": 1, "maximum": 999_999, "examples": [4]})]
 Command = Annotated[
     tuple[str, ...],

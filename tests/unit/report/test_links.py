@@ -9,7 +9,7 @@ from testbed.impairments.times import Times
 from testbed.records import format_line
 from testbed.report.links import links_over_time
 from testbed.runs import LINKS_FILE, LinkRecord, RunWriter, StepStart
-from testbed.runs.run import LinkCounters
+from testbed.runs.link_engines import LinkCounters
 
 MS = 1_000_000
 START_NS = 10**12
