@@ -46,7 +46,7 @@ def watch_command(name: str, *, web: bool) -> None:
         app.run()
     finally:
         if not app.went_down:
-            app.heal()
+            app.changes.heal()
     if app.went_down:
         click.echo(f"watch   {name} has gone down")
     elif app.failure is not None:

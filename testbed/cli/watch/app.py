@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
@@ -12,10 +11,10 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Footer, Input, RichLog, Static
 
-from testbed.cli import options
 from testbed.cli.watch import texts
+from testbed.cli.watch.changes import Changes
 from testbed.cli.watch.lists import List
-from testbed.errors import TestbedError, UsageError
+from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +39,6 @@ _SORTS: dict[str, Callable[[LinkState], object]] = {
     "lateness": lambda link: -(link.counts.lateness_p99_ns or 0),
     "name": lambda link: link.name,
 }
-_HELD = ("paused", "stopped")
 
 
 class Looked(Message):
@@ -85,6 +83,7 @@ class Watch(App[None]):
     Attributes:
         failure: why it could not go on; None if the user ended it.
         went_down: the lab was taken down.
+        changes: what the keys change in the lab.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -115,8 +114,7 @@ class Watch(App[None]):
         self._lab = lab
         self._ended = threading.Event()
         self._stream = lab.events(follow=True)
-        self._partitions = ExitStack()
-        self._changing = threading.RLock()
+        self.changes = Changes(lab, self._ended)
         self._history, self._activity = texts.History(), texts.Activity()
         self._snapshot: Snapshot | None = None
         self._link_rows: dict[str, LinkRow] = {}
@@ -283,9 +281,9 @@ class Watch(App[None]):
             self._wanted = text
             self._show_lab()
         elif self._purpose == "impair" and text and link:
-            self._change(lambda: self._impair(link, text))
+            self._change(lambda: self.changes.impair(link, text))
         elif self._purpose == "partition" and text:
-            self._change(lambda: self._part(text))
+            self._change(lambda: self.changes.partition(text))
 
     def action_sort(self) -> None:
         """Sort the links by something else."""
@@ -295,14 +293,13 @@ class Watch(App[None]):
 
     def action_heal(self) -> None:
         """End the partitions that were made here."""
-        self._change(self.heal)
+        self._change(self.changes.heal)
 
     def action_pause(self) -> None:
         """Pause the chosen node, or have it run again."""
         nodes = self._snapshot.nodes if self._snapshot else ()
         if node := next((node for node in nodes if node.name == self._node_table.chosen), None):
-            fault = {"paused": "unpause", "stopped": "start"}.get(node.state if node.by_fault else "", "pause")
-            self._change(lambda: ", ".join(self._lab.bring_about(node.name, fault, True)))  # noqa: FBT003
+            self._change(lambda: self.changes.pause(node))
 
     def _chosen_link(self) -> LinkState | None:
         chosen = self._link_table.chosen
@@ -313,44 +310,11 @@ class Watch(App[None]):
         """Change the lab, in a thread: what it says, or its error, is shown."""
 
         def work() -> None:
-            with self._changing:
-                if self._ended.is_set():
-                    return  # a partition would outlast the view that ends it
-                try:
-                    said = change()
-                except TestbedError as error:
-                    said = str(error)
-            self._tell(Said(said))
+            if (said := self.changes.carry_out(change)) is not None:
+                self._tell(Said(said))
 
         self.run_worker(work, thread=True)
-
-    def _impair(self, link: LinkState, text: str) -> str:
-        source, destination, network, match = link.key
-        handle = self._lab.link(source, destination, network, match=match)
-        return f"{link.name}: {handle.update(**options.key_values(_words(text))).describe()}"
-
-    def _part(self, text: str) -> str:
-        groups = [group.replace(",", " ").split() for group in text.split("|")]
-        self._partitions.enter_context(self._lab.partition(*groups))
-        return f"partition: {text}; h heals it, and so does the end of this view"
-
-    def heal(self) -> str:
-        """End the partitions that were made here.
-
-        Raises:
-            LabError: the links could not be changed.
-        """
-        with self._changing:
-            self._partitions.close()
-        return "no partition of this view is in force"
 
 
 def _state(node: NodeState) -> str:
     return f"{node.state} by a fault" if node.by_fault else node.state
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise UsageError("not-key-value", f"{text!r}: {error}", "write it like loss=10% delay=80ms") from None
