@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.analysis.measures import Measure
-    from testbed.runs import Run
     from testbed.sweep.matrix import Matrix, Trial
     from testbed.sweep.observer import SweepObserver
 
@@ -69,29 +68,22 @@ def carry_out(
         outcome.write()
         try:
             if workers is None:
-                _make(todo, runs, outcome, observer, total=len(trials))
+                _make(todo, outcome, observer)
             elif todo:
                 from testbed.sweep.cluster.dispatch import make_on_workers  # noqa: PLC0415  # it needs an extra
 
-                make_on_workers(workers, todo, runs, outcome, observer, total=len(trials))
+                make_on_workers(workers, todo, outcome, observer)
         finally:
             outcome.write()
     return outcome
 
 
-def _make(
-    todo: Sequence[Trial],
-    runs: dict[tuple[str, int], Run],
-    outcome: SweepOutcome,
-    observer: SweepObserver,
-    *,
-    total: int,
-) -> None:
-    """Make runs, one after the other, and add them to `runs`."""
-    matrix = outcome.matrix
+def _make(todo: Sequence[Trial], outcome: SweepOutcome, observer: SweepObserver) -> None:
+    """Make runs, one after the other, and add them to the outcome."""
+    matrix, runs = outcome.matrix, outcome.runs
     in_a_row = 0
     for number, trial in enumerate(todo):
-        observer.started(trial, total - len(todo) + number + 1, left_s(todo[number:], runs))
+        observer.started(trial, outcome.total - len(todo) + number + 1, left_s(todo[number:], runs))
         try:
             with logs.timed(_log, f"{trial.cell.lab}, repetition {trial.repetition}"):
                 run = make_run(

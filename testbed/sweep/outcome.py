@@ -18,7 +18,7 @@ from testbed.sweep.record import CellRecord, EstimateRecord, RunRecord, SlopeRec
 from testbed.sweep.scale import is_wide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from testbed.analysis.measures import Measure
@@ -53,14 +53,14 @@ class SweepOutcome:
     Attributes:
         directory: of the sweep.
         repeat: number of repetitions of each cell.
-        runs: the complete runs, by `Trial.key`.
+        runs: the complete runs, by `Trial.key`; the sweep adds each that it makes.
         measures: the metrics to show.
     """
 
     matrix: Matrix
     directory: Path
     repeat: int
-    runs: Mapping[tuple[str, int], Run]
+    runs: dict[tuple[str, int], Run]
     measures: tuple[Measure, ...]
 
     def trials(self, cell: Cell) -> list[tuple[Trial, Run]]:
@@ -71,6 +71,11 @@ class SweepOutcome:
     def estimate(self, cell: Cell, measure: Measure) -> Estimate | None:
         """Return the estimate of a metric over the runs of a cell; None if no run has it."""
         return measure.estimate(run for _, run in self.trials(cell))
+
+    @property
+    def total(self) -> int:
+        """How many runs a complete sweep has."""
+        return len(self.matrix.cells) * self.repeat
 
     @property
     def missing(self) -> list[Trial]:

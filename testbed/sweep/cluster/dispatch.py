@@ -41,24 +41,14 @@ _MOST_TRIES = 2
 """Workers that may die of a run before it counts as failed."""
 
 
-def make_on_workers(
-    address: str,
-    todo: Sequence[Trial],
-    runs: dict[tuple[str, int], Run],
-    outcome: SweepOutcome,
-    observer: SweepObserver,
-    *,
-    total: int,
-) -> None:
-    """Have the workers of a Dask scheduler make runs, and add them to `runs`.
+def make_on_workers(address: str, todo: Sequence[Trial], outcome: SweepOutcome, observer: SweepObserver) -> None:
+    """Have the workers of a Dask scheduler make runs, and add them to the outcome.
 
     Args:
         address: of the scheduler.
         todo: the trials to make, in this order.
-        runs: those that there are, by `Trial.key`.
         outcome: of the sweep.
         observer: receives the progress.
-        total: number of runs of the whole sweep.
 
     Raises:
         UsageError: `bad-address`; `not-sent`: the nodes use what only this machine has.
@@ -71,7 +61,7 @@ def make_on_workers(
             cluster = Cluster(address)
         try:
             with interruption.delivered():
-                Dispatch(cluster, todo, runs, outcome, observer, total=total).run()
+                Dispatch(cluster, todo, outcome, observer).run()
         finally:
             left = cluster.stop()
             cluster.close()
@@ -83,21 +73,12 @@ def make_on_workers(
 class Dispatch:
     """Gives runs to workers, one at a time to each, and takes in what comes of them."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        todo: Sequence[Trial],
-        runs: dict[tuple[str, int], Run],
-        outcome: SweepOutcome,
-        observer: SweepObserver,
-        *,
-        total: int,
-    ) -> None:
+    def __init__(self, cluster: Cluster, todo: Sequence[Trial], outcome: SweepOutcome, observer: SweepObserver) -> None:
         """Take the arguments of `make_on_workers`."""
         self._cluster = cluster
         self._waiting = deque(todo)
-        self._runs, self._outcome, self._observer = runs, outcome, observer
-        self._numbers = {trial.key: number for number, trial in enumerate(todo, total - len(todo) + 1)}
+        self._runs, self._outcome, self._observer = outcome.runs, outcome, observer
+        self._numbers = {trial.key: number for number, trial in enumerate(todo, outcome.total - len(todo) + 1)}
         self._losses: Counter[tuple[str, int]] = Counter()
         self._last_error: TestbedError | None = None
         self._last_look = time.monotonic()

@@ -117,7 +117,7 @@ def carried_out(make, keep, tmp_path, monkeypatch):
         pretended = Pretended(dict(workers), dict(becomes), made)
         error = None
         try:
-            dispatch.Dispatch(pretended, trials, runs, outcome, heard, total=len(trials)).run()
+            dispatch.Dispatch(pretended, trials, outcome, heard).run()
         except (LabError, MachineError) as raised:
             error = raised
         order = [trial.key for trial in trials]
@@ -245,7 +245,7 @@ def test_what_needs_this_machine_or_others_is_not_sent(text, why):
     trial = Trial(cell=Cell(number=1, levels={}, topology=needy, lab="mine"), repetition=1, seed=1)
     outcome = cast("SweepOutcome", SimpleNamespace(matrix=None))
     with pytest.raises(UsageError, match=f"not-sent: topology mine {why}"):
-        dispatch.make_on_workers("tcp://198.18.0.1:1", [trial], {}, outcome, Heard(), total=1)
+        dispatch.make_on_workers("tcp://198.18.0.1:1", [trial], outcome, Heard())
 
 
 def test_an_address_is_refused_before_anything_is_tried():
