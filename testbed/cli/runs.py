@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from testbed.check import LinkCheck, NatCheck
     from testbed.cli.options import BringUp
+    from testbed.lab.measuring import RunOptions
     from testbed.runs import Run
     from testbed.workloads.summary import Summary
 
@@ -91,25 +92,16 @@ def run_command(
         repeated = RepeatScreen(repeat, quiet=as_json) if repeat else None
         screen = stack.enter_context(repeated or Screen(quiet=as_json))
         lab = _lab(stack, source, how, screen, only=only, capture=capture)
+        options: RunOptions = {"only": only, "capture": capture, "check": checked, "check_budget_s": check_budget}
         if repeated is None:
-            run = lab.run(
-                results, only=only, capture=capture, check=checked, check_budget_s=check_budget, observer=screen
-            )
+            run = lab.run(results, observer=screen, **options)
             if as_json:
                 json_output.show(run.to_json() | {"path": str(run.path)})
             show(run, screen)
             runs: tuple[Run, ...] = (run,)
         else:
             with repeated.concluded(as_json=as_json):
-                lab.repeat(
-                    repeated.times,
-                    results,
-                    only=only,
-                    capture=capture,
-                    check=checked,
-                    check_budget_s=check_budget,
-                    observer=repeated,
-                )
+                lab.repeat(repeated.times, results, observer=repeated, **options)
             runs = repeated.kept.runs
         if junit is not None:
             junit.write(junit_report(*runs))

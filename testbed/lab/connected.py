@@ -1,4 +1,7 @@
-"""The connection to a lab that is up: its plan, its runtime and its agent, and what these report about it."""
+"""The connection to a lab that is up: its plan, its runtime and its agent, and what these report about it.
+
+What only some methods need is imported by these, so that commands such as `exec` and `down` start fast.
+"""
 
 from __future__ import annotations
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
 from testbed import arguments, engines, plan
-from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError, TestbedError, no_such_lab
 from testbed.lab import bringup
-from testbed.lab.connected import ConnectedLab
 from testbed.lab.handles import LinkHandle, NodeHandle, argv_of
+from testbed.lab.measuring import MeasuringLab
 from testbed.lab.observer import SILENT
 from testbed.lab.resolving import resolve
 from testbed.plan.members import current_plan
@@ -24,18 +23,14 @@ from testbed.plan.members import current_plan
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from testbed.analysis.repetitions import Repetitions
-    from testbed.check import LinkCheck, NatCheck
-    from testbed.lab.capturing import Capturing
     from testbed.lab.observer import Observer
     from testbed.matching import Match
     from testbed.plan.model import Plan
     from testbed.runs import Run, TimelineRecord
     from testbed.topology import Topology
-    from testbed.workloads.summary import Summary
 
 
-class Lab(ConnectedLab):
+class Lab(MeasuringLab):
     """A lab that is up. Used as a context manager, it is taken down at the end."""
 
     @classmethod
@@ -295,151 +290,6 @@ class Lab(ConnectedLab):
 
         loaded = source if isinstance(source, topology.Topology) else topology.load(topology.find(str(source)))
         return faulting.play(self, resolve(loaded, lab=self.name), observer)
-
-    def check(
-        self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT
-    ) -> tuple[LinkCheck, ...]:
-        """Measure every impaired link and compare it with its current settings, from the file or from later changes.
-
-        Args:
-            deep: measure more, such as the depth of queues; takes longer.
-            budget_s: time limit in seconds; by default 20, and 300 if deep. Links for which no time is left are
-                reported as not measured. One link of each kind is measured first.
-            observer: receives the progress.
-        """
-        from testbed.lab import running  # noqa: PLC0415 (see above)
-
-        return running.check_links(self, observer, deep=deep, budget_s=budget_s)
-
-    def check_nats(
-        self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT
-    ) -> tuple[NatCheck, ...]:
-        """Find out how the NATs of routers behave, and compare it with their kinds.
-
-        Args:
-            deep: find out as well whether mappings last as long as requested, which takes so long.
-            budget_s: timeouts for which that is too short are left out; 300 unless given.
-            observer: receives the progress.
-        """
-        from testbed.lab import running  # noqa: PLC0415 (see above)
-
-        return running.check_nats(self, observer, deep=deep, budget_s=budget_s)
-
-    def run_workload(self, name: str) -> Summary:
-        """Run one workload of the file and summarise it, without writing anything to disk.
-
-        Raises:
-            UsageError: there is no workload of that name.
-            LabError: the workload failed.
-        """
-        from testbed.lab import running  # noqa: PLC0415 (see above)
-
-        return running.run_one(self, name)
-
-    def run(
-        self,
-        results: Path = Path("results"),
-        *,
-        only: Sequence[str] = (),
-        capture: Sequence[str] = (),
-        check: bool = True,
-        check_budget_s: float | None = None,
-        observer: Observer = SILENT,
-    ) -> Run:
-        """Check the links, run the workloads and write the run to disk.
-
-        Args:
-            results: the directory of all runs; this one is written to `results/LAB/TIME-ID`.
-            only: names of the workloads to run; by default all of them.
-            capture: names of nodes where packets are captured, besides those of the file; `all` is every node.
-            check: whether to measure the links first; a run without checks is not trusted.
-            check_budget_s: time limit of the checks, see `check`.
-            observer: receives the progress.
-
-        Raises:
-            UsageError: there is no workload or node of that name.
-            LabError: a workload or a capture failed; the run is on disk, marked incomplete.
-        """
-        from testbed.lab import running  # noqa: PLC0415 (see above)
-
-        return running.run(
-            self,
-            arguments.path(results, "results"),
-            only=arguments.texts(only, "only"),
-            capture=arguments.texts(capture, "capture"),
-            checked=check,
-            budget_s=check_budget_s,
-            observer=observer,
-        )
-
-    def repeat(
-        self,
-        times: int,
-        results: Path = Path("results"),
-        *,
-        only: Sequence[str] = (),
-        capture: Sequence[str] = (),
-        check: bool = True,
-        check_budget_s: float | None = None,
-        observer: Observer = SILENT,
-    ) -> Repetitions:
-        """Make several runs, one after the other, each as `run` does and in a directory of its own.
-
-        Args:
-            times: how many runs, 1 or more.
-            results: the directory of all runs.
-            only: names of the workloads to run, see `run`.
-            capture: names of nodes where packets are captured, see `run`.
-            check: whether to measure the links before each run.
-            check_budget_s: time limit of the checks of a run, see `check`.
-            observer: receives the progress, and each run when it is complete.
-
-        Returns:
-            The runs, with the mean of each metric and its interval.
-
-        Raises:
-            UsageError, LabError: as `run`; there are no further runs then, and earlier ones are on disk.
-        """
-        from testbed.analysis.repetitions import Repetitions  # noqa: PLC0415 (see above)
-
-        arguments.whole(times, "times", least=1, most=1000)
-        runs = []
-        for _ in range(times):
-            run = self.run(
-                results, only=only, capture=capture, check=check, check_budget_s=check_budget_s, observer=observer
-            )
-            runs.append(run)
-            observer.finished(run)
-        return Repetitions(runs=tuple(runs))
-
-    def capture(
-        self,
-        node: str,
-        file: Path,
-        *,
-        network: str | None = None,
-        snap_bytes: int = SNAP_BYTES,
-        size_bytes: int = SIZE_BYTES,
-    ) -> Capturing:
-        """Return a context that captures packets at a node: `with lab.capture("client", Path("client.pcap")): ...`.
-
-        Args:
-            node: its name.
-            file: the pcap file to write.
-            network: the network to capture on, if the node is on several.
-            snap_bytes: bytes to keep of each packet.
-            size_bytes: limit on the size of all packets; the newest are kept.
-
-        Raises:
-            UsageError: there is no such node or network.
-        """
-        from testbed.lab import capturing  # noqa: PLC0415 (see above)
-
-        file = arguments.path(file, "file")
-        arguments.whole(snap_bytes, "snap_bytes", least=1, most=1 << 16)
-        arguments.whole(size_bytes, "size_bytes", least=1, most=1 << 63)
-        port = capturing.find_port(self.plan, node, network)
-        return capturing.Capturing(self.agent, {port: file}, snap_bytes=snap_bytes, size_bytes=size_bytes)
 
     def logs(self, node: str, *, follow: bool = False) -> Iterator[bytes]:
         """Yield the output of a node's own command (or image) so far, in pieces; with `follow`, until it ends.

@@ -61,40 +61,10 @@ def run(
     observer: Observer,
 ) -> Run:
     """See `Lab.run`."""
-    with state.locked(lab.name, "measuring in it"):
-        return _run(lab, root, only=only, capture=capture, checked=checked, budget_s=budget_s, observer=observer)
-
-
-def require(plan: Plan, *, only: Sequence[str], capture: Sequence[str]) -> None:
-    """Refuse names of workloads and nodes that are not in a plan, before its lab is brought up.
-
-    Raises:
-        UsageError: `unknown-workload`, `unknown-node`.
-    """
-    _chosen(plan, only)
-    capturing.ports_of(plan, capture)
-
-
-def _chosen(plan: Plan, only: Sequence[str]) -> list[str]:
-    """Return the names of the workloads to run, with those of all members in place of a group's."""
-    groups = {workload.group for workload in plan.workloads}
-    chosen = [name for name in only if name in groups or _named(plan, name)]
-    return [each.name for each in plan.workloads if not only or {each.name, each.group} & {*chosen}]
-
-
-def _run(
-    lab: ConnectedLab,
-    root: Path,
-    *,
-    only: Sequence[str],
-    capture: Sequence[str],
-    checked: bool,
-    budget_s: float | None,
-    observer: Observer,
-) -> Run:
     ports = capturing.ports_of(lab.plan, [*lab.plan.capture.nodes, *capture])
     chosen = _chosen(lab.plan, only)
     with (
+        state.locked(lab.name, "measuring in it"),
         runs.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer,
         keeping_logs(lab.log_ends, writer),
         lab.watch_nodes() as watch,
@@ -148,6 +118,23 @@ def _run(
         )
         writer.finished(after, untrusted_reasons)
     return writer.run
+
+
+def require(plan: Plan, *, only: Sequence[str], capture: Sequence[str]) -> None:
+    """Refuse names of workloads and nodes that are not in a plan, before its lab is brought up.
+
+    Raises:
+        UsageError: `unknown-workload`, `unknown-node`.
+    """
+    _chosen(plan, only)
+    capturing.ports_of(plan, capture)
+
+
+def _chosen(plan: Plan, only: Sequence[str]) -> list[str]:
+    """Return the names of the workloads to run, with those of all members in place of a group's."""
+    groups = {workload.group for workload in plan.workloads}
+    chosen = [name for name in only if name in groups or _named(plan, name)]
+    return [each.name for each in plan.workloads if not only or {each.name, each.group} & {*chosen}]
 
 
 def _switched_off(plan: Plan) -> frozenset[str]:
