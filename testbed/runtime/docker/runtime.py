@@ -9,16 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from testbed import logs
 from testbed.agent import messages
-from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
-from testbed.plan.members import held_plan, require_version
-from testbed.runtime import Availability, ExpectedProject, LabStatus, failures, machine_routes, state
-from testbed.runtime.docker import agents, builds, objects, podman, removal, requirements, services
+from testbed.errors import LabError, MachineError, TestbedError
+from testbed.plan.members import held_plan
+from testbed.runtime import Availability, ExpectedProject, LabStatus, machine_routes, state
+from testbed.runtime.docker import agents, builds, lab_status, objects, podman, removal, requirements, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel, refusals
+from testbed.runtime.docker.node_containers import NodeContainers
 from testbed.runtime.docker.starting import Starter
 from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
@@ -47,9 +48,7 @@ class DockerRuntime:
     def __init__(self, engine: DockerEngine | None = None) -> None:
         """Use a Docker Engine; the one that the environment names unless given."""
         self._given = engine
-        self._attached_to: dict[str, Mapping[str, str]] = {}
-        self._made: dict[str, set[str]] = {}
-        """By lab, the nodes of its own that have been seen, so that one whose container is removed is missed."""
+        self._containers = NodeContainers(lambda: self._engine, self.connect)
 
     @cached_property
     def _engine(self) -> DockerEngine:
@@ -111,10 +110,7 @@ class DockerRuntime:
             images = builds.make(engine, plan, objects.OWN_IMAGE, progress)
         LabDirectory(self.name, plan.lab).make()
         plan, composed = self._create_project(plan, progress)
-        self._attached_to[plan.lab] = {
-            node.name: node.container for node in plan.nodes if node.container and node.name not in composed
-        }
-        identities = self._identities(plan, composed) if self._attached_to[plan.lab] else {}
+        identities = self._identities(plan, composed) if self._containers.begin(plan, without=composed) else {}
         own = {node.name: objects.container_name(plan.lab, node.name) for node in plan.nodes if not node.container}
         identities = {node: messages.ContainerIdentity(name=name) for node, name in own.items()} | {**identities}
         new_networks = [network for network in plan.networks if not network.present and not network.wire]
@@ -156,7 +152,7 @@ class DockerRuntime:
         """See `testbed.runtime.Runtime`."""
         from testbed.runtime.docker import projects  # noqa: PLC0415  # as above
 
-        self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
+        self._containers.begin(plan, without={})
         return projects.start(self, self._engine, plan, progress)
 
     def _identities(self, plan: Plan, composed: Container[str]) -> Mapping[str, messages.ContainerIdentity]:
@@ -181,7 +177,7 @@ class DockerRuntime:
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
         directory = LabDirectory(self.name, lab)
-        self._made.pop(lab, None)
+        self._containers.forget(lab)
         try:
             engine = self._engine
         except MachineError:
@@ -207,51 +203,11 @@ class DockerRuntime:
 
     def labs(self) -> list[LabStatus]:
         """Return all labs that have a container, a network or a directory."""
-        nodes: dict[str, dict[str, str]] = {lab: {} for lab in state.labs(self.name)}
-        try:
-            engine = self._engine
-            all_containers = engine.containers()
-        except MachineError as error:
-            return [
-                LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message) for lab in nodes
-            ]
-        for each in (*engine.networks(lab=None), *all_containers):
-            if objects.LAB in each["Labels"]:
-                states = nodes.setdefault(each["Labels"][objects.LAB], {})
-                if node := each["Labels"].get(objects.NODE):
-                    states[node] = each["State"]
-        states_by_name = {objects.name_of(each): each["State"] for each in all_containers}
-        return [
-            self._status(lab, dict(sorted(states.items())), states_by_name) for lab, states in sorted(nodes.items())
-        ]
+        return lab_status.of_all(lambda: self._engine, self.connect)
 
     def status(self, lab: str) -> LabStatus:
         """Return the state of one lab."""
-        nodes = {node: each["State"] for node, each in objects.nodes_of(self._engine, lab, {}).items()}
-        return self._status(lab, dict(sorted(nodes.items())), {})
-
-    def _status(self, lab: str, nodes: dict[str, str], states_by_name: Mapping[str, str]) -> LabStatus:
-        notes: Sequence[str] = ()
-        held: Mapping[str, str] = {}
-        try:
-            agent = self.connect(lab)
-            hello, attachments = agent.hello(), agent.call(messages.Attachments(settled=False))
-            held = hello.held
-            notes = (*attachments.notes, *failures.held_by_faults(lab, held))
-            if not hello.is_up:
-                problem = "it was never brought up completely"
-            else:
-                attached = {node: states_by_name.get(name, "removed") for node, name in _attached(hello).items()}
-                nodes = {**dict.fromkeys(hello.nodes, "removed"), **nodes, **attached}
-                problem = "; ".join(attachments.problems)
-            problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
-        except TestbedError as error:
-            problem = error.message
-            if error.code == "agent-gone":
-                problem = failures.after_death(agents.aftermath(self._engine, lab), "containers") or problem
-        stopped = [f"{node} is {now}" for node, now in nodes.items() if now != "running" and node not in held]
-        problem = problem or ", ".join(stopped)
-        return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem, notes=notes)
+        return lab_status.of_one(self._engine, lab, self.connect)
 
     def moment(self, lab: str) -> str:  # noqa: ARG002
         """See `testbed.runtime.Runtime`."""
@@ -264,18 +220,11 @@ class DockerRuntime:
     def _require_running(
         self, lab: str, *, since: str = "", restarting: bool = True, may_fail: Collection[str] = ()
     ) -> Mapping[str, str]:
-        attached = self._attached(lab)
-        containers = objects.nodes_of(self._engine, lab, attached)
-        made = self._made.setdefault(lab, set())
-        made.update(node for node, container in containers.items() if objects.LAB in container["Labels"])
-        if (attached.keys() | made) - containers.keys():  # it may have been made anew, or left its service, meanwhile
-            attached = self._attached(lab, again=True)
-            containers = objects.nodes_of(self._engine, lab, attached)
-        removed = (attached.keys() | made) - containers.keys()
-        for node in sorted(removed - {*may_fail}):
-            name = attached.get(node) or objects.container_name(lab, node)
-            raise LabError("node-exited", f"node {node}: container {name} is not there", "start it again")
-        return dict.fromkeys(sorted(removed), "its container was removed") | objects.require_running(
+        containers, removed = self._containers.with_removed(lab)
+        for node, name in removed.items():
+            if node not in may_fail:
+                raise LabError("node-exited", f"node {node}: container {name} is not there", "start it again")
+        return dict.fromkeys(removed, "its container was removed") | objects.require_running(
             self._engine,
             containers,
             partial(self._by_faults, lab),
@@ -292,29 +241,13 @@ class DockerRuntime:
             return (), ()
         return status.held, status.paused_by_faults
 
-    def _attached(self, lab: str, *, again: bool = False) -> Mapping[str, str]:
-        """The names of the containers that a lab did not make, by node, as its agent knows them.
-
-        Args:
-            lab: its name.
-            again: ask the agent even if it has been asked before.
-        """
-        if again or lab not in self._attached_to:
-            status = None
-            with suppress(TestbedError):
-                status = self.connect(lab).hello()
-            if status is None or not status.is_up:
-                return self._attached_to.get(lab, {})
-            self._attached_to[lab] = _attached(status)
-        return self._attached_to[lab]
-
     def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
         """See `testbed.runtime.Runtime`."""
-        return self._engine.log(self._container(lab, node)["Id"], follow=follow)
+        return self._engine.log(self._containers.one(lab, node)["Id"], follow=follow)
 
     def images(self, lab: str) -> Mapping[str, str]:
         """See `testbed.runtime.Runtime`."""
-        return objects.images(self._engine, objects.nodes_of(self._engine, lab, self._attached(lab)))
+        return objects.images(self._engine, self._containers.of(lab))
 
     @contextmanager
     def visiting(self, lab: str, names: Sequence[str]) -> Iterator[Agent]:
@@ -351,12 +284,12 @@ class DockerRuntime:
     def put(self, lab: str, node: str, archive: IO[bytes]) -> None:
         """See `testbed.runtime.Runtime`."""
         with refusals(f"copy to node {node}", "copy-failed"):
-            self._engine.api.put_archive(self._container(lab, node)["Id"], "/", archive)
+            self._engine.api.put_archive(self._containers.one(lab, node)["Id"], "/", archive)
 
     def get(self, lab: str, node: str, path: str) -> IO[bytes]:
         """See `testbed.runtime.Runtime`."""
         with refusals(f"copy from node {node}", "copy-failed"):
-            pieces, _ = self._engine.api.get_archive(self._container(lab, node)["Id"], path)
+            pieces, _ = self._engine.api.get_archive(self._containers.one(lab, node)["Id"], path)
             written = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
             try:
                 written.writelines(pieces)
@@ -372,31 +305,10 @@ class DockerRuntime:
         return commands.attach_terminal(argv) if tty else commands.attach(argv)
 
     def _commands(self, lab: str, node: str) -> Commands:
-        container = self._container(lab, node)
+        container = self._containers.one(lab, node)
         if container["State"] != "running":
             self.require_running(lab)
         return Commands(self._engine, container["Id"], node, partial(self.connect, lab))
-
-    def _container(self, lab: str, node: str) -> dict[str, Any]:
-        containers = objects.nodes_of(self._engine, lab, self._attached(lab))
-        if node not in containers:  # it may have joined its service meanwhile
-            containers = objects.nodes_of(self._engine, lab, self._attached(lab, again=True))
-        if not containers:
-            raise no_such_lab(lab)
-        if node not in containers:
-            raise unknown_node(node, sorted(containers))
-        return containers[node]
-
-
-def _attached(status: messages.AgentStatus) -> dict[str, str]:
-    """The names of the containers that a lab did not make, by node.
-
-    Raises:
-        LabError: as `require_version`.
-    """
-    require_version(status)
-    found = {**status.containers} | {member.name: member.container for member in status.members}
-    return {node: container for node, container in found.items() if node not in status.left}
 
 
 def _only_netns(namespace: str) -> MachineError:
