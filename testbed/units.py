@@ -109,8 +109,15 @@ def _split(quantity: Quantity | Probability, text: str) -> tuple[Fraction, str |
     match = re.fullmatch(quantity.pattern, text)
     if match is None:
         fault = "has no unit" if re.fullmatch(_NUMBER, text) else f"is not {quantity.noun}"
-        raise ValueError(f'"{text}" {fault}; write {quantity.noun} like {quantity.examples[0]}')
+        raise ValueError(f'"{text}" {fault}; write {quantity.noun} like {quantity.examples[0]}{_units(quantity, text)}')
     return (Fraction(0), None) if match[2] is None else (Fraction(match[1]), match[2])
+
+
+def _units(quantity: Quantity | Probability, text: str) -> str:
+    """Return the units that there are, for a text with a number and something else."""
+    if isinstance(quantity, Probability) or not re.match(rf"{_NUMBER} ?[a-zA-Z]", text):
+        return ""
+    return f"; units are {', '.join([*quantity.units, *quantity.input_units])}"
 
 
 def _decimal(value: Fraction) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import signal
 import sys
 import traceback
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from testbed import __version__
 from testbed.cli import failures
-from testbed.errors import TestbedError, UsageError
+from testbed.errors import MachineError, TestbedError, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -106,7 +107,20 @@ def _completed(name: str) -> click.Command:
     return command
 
 
+class _ReaderGoneError(Exception):
+    """What reads our output has ended, as with `| head`."""
+
+
 class _Commands(click.Group):
+    def invoke(self, context: click.Context) -> Any:  # noqa: ANN401  # as in click
+        try:
+            result = super().invoke(context)
+            if sys.stdout:
+                sys.stdout.flush()
+        except BrokenPipeError as error:  # which click would make exit status 1: an expectation that is not met
+            raise _ReaderGoneError from error
+        return result
+
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -163,18 +177,40 @@ def main() -> NoReturn:
             traceback.print_exc()
         failures.show(error)
         sys.exit(error.exit_code)
-    except FileNotFoundError:
-        if _has_directory():
-            raise
-        failures.show(UsageError("directory-gone", "the working directory was deleted", "cd elsewhere"))
-        sys.exit(UsageError.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         failures.show_interruption(error, INTERRUPTED)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has ended, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _ReaderGoneError:
+        _drop_output()
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        sys.exit(_show_refusal(error))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _show_refusal(error: OSError) -> int:
+    """Show what the operating system refused; return the exit status."""
+    from testbed import logs  # noqa: PLC0415  # only now
+
+    if logs.debugging():
+        traceback.print_exc()
+    found: TestbedError
+    if isinstance(error, FileNotFoundError) and not _has_directory():
+        found = UsageError("directory-gone", "the working directory was deleted", "cd elsewhere")
+    else:
+        what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
+        hints = {errno.ENOSPC: "free some space", errno.EACCES: "let this user in, or name another file"}
+        hint = hints.get(error.errno or 0, "--debug shows where in testbed")
+        kind = UsageError if isinstance(error, PermissionError | FileNotFoundError) else MachineError
+        found = kind("refused", what, hint)
+    failures.show(found)
+    _drop_output()
+    return found.exit_code
+
+
+def _drop_output() -> None:
+    """Drop what is not written yet, and can't be: Python tries it again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

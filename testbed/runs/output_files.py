@@ -37,7 +37,11 @@ def require_writable(directory: Path) -> None:
         UsageError: `not-writable`.
     """
     hint = "choose another directory with --results"
-    present = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    try:
+        present = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    except OSError as error:
+        said = f"results can't be written to {directory}: {error.strerror}"
+        raise UsageError("not-writable", said, hint) from None
     if not present.is_dir():
         raise UsageError("not-writable", f"results can't be written to {directory}: {present} is a file", hint)
     if not os.access(present, os.W_OK | os.X_OK):

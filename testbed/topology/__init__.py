@@ -17,7 +17,7 @@ from testbed.present import Present
 from testbed.topology.attaching import attaches, filled
 from testbed.topology.chaos_drawing import chaos_faults, drawn
 from testbed.topology.document import MOST_BYTES, Document, read
-from testbed.topology.error_messages import located, translate, valueless
+from testbed.topology.error_messages import foreign, located, translate, valueless
 from testbed.topology.find import find
 from testbed.topology.json_schema import schema
 from testbed.topology.models import Topology
@@ -212,6 +212,8 @@ def with_timeline(topology: Topology, entries: Iterable[Mapping[str, object]]) -
 
 
 def _validated(document: Document, directory: Path, present: Present | None) -> Topology:
+    if problems := [*foreign(document)]:
+        raise TopologyError(problems)
     files, is_filled = Files(directory), present is not None
     problems = [*document.problems, *valueless(document)]
     known = {(problem.line, problem.column) for problem in problems}

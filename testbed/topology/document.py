@@ -310,12 +310,26 @@ def read(text: str | bytes, name: str) -> Document:
         at = error.problem_mark
         mark = Mark(at.line + 1, at.column + 1) if at else Mark(1, 1)
         said = f"{error.problem or error} ({error.context})" if error.context else str(error.problem or error)
-        raise composer.fatal(mark, "bad-yaml", said) from None
+        raise composer.fatal(mark, "bad-yaml", said, _hint(said, decoded, mark)) from None
     except (ValueError, OverflowError):  # PyYAML on escapes beyond Unicode and on overlong %YAML versions
         mark = Mark(composer.line + 1, composer.column + 1)
         raise composer.fatal(mark, "bad-yaml", "this escape stands for nothing") from None
     lines = tuple(decoded.splitlines())
     return Document(name=name, data=data, places=reader.places, lines=lines, problems=tuple(composer.problems))
+
+
+def _hint(said: str, text: str, mark: Mark) -> str:
+    """Return what to do about an error of PyYAML, where that is mostly the same."""
+    lines = text.split("\n")[: mark.line]
+    if "'\\t'" in said or (lines and "\t" in lines[-1][: len(lines[-1]) - len(lines[-1].lstrip())]):
+        return "indent with spaces: YAML allows no tabs there"
+    if "while parsing a flow" in said:
+        return "look for a { or [ before this place that is not closed, or a comma that is missing"
+    if "while scanning a quoted scalar" in said:
+        return "look for a quotation mark before this place that has no second one"
+    if "expected <block end>" in said or "mapping values are not allowed" in said:
+        return "indent the keys of one mapping alike, and put text with a colon into quotes"
+    return ""
 
 
 def _mark(at: yaml.Event | yaml.Node) -> Mark:

@@ -1,8 +1,10 @@
 """Translation of pydantic's validation errors to messages with a place in the file."""
 
+import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
@@ -24,6 +26,10 @@ _EXPECTED = {
     "dict_type": "a mapping (key: value)",
     "model_type": "a mapping (key: value)",
 }
+
+
+_OTHER_WORDS = {"bandwidth": "rate", "latency": "delay", "packet_loss": "loss", "env": "environment", "exec": "setup"}
+"""Keys that other tools have, and ours for the same."""
 
 
 def show(path: Path) -> str:
@@ -49,7 +55,11 @@ def located(fault: Fault, document: Document) -> Problem:
 
 def translate(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Yield the problems in pydantic's error from validating a document."""
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    meant = {(name, detail["loc"][:-1]) for detail in details for name in _meant(detail)}
+    for detail in details:
+        if detail["type"] == "missing" and _is_misspelled(detail["loc"], meant):
+            continue
         path, is_key = _path(detail["loc"], document)
         if "problems" in detail.get("ctx", {}):  # of a file that the document names, at their places there
             yield from detail["ctx"]["problems"]
@@ -62,6 +72,25 @@ def translate(error: ValidationError, document: Document) -> Iterator[Problem]:
         elif (problem := say(detail, path, document)) is not None:
             yield problem
 
+
+def foreign(document: Document) -> Iterator[Problem]:
+    """Yield the one problem of a file that is something else than a topology."""
+    data = document.data
+    if not isinstance(data, dict) or not data or (data.keys() & _fields(Topology).keys()) - {"name"}:
+        return
+    if any(difflib.get_close_matches(str(key), ("nodes", "links", "networks"), 1) for key in islice(data, _LOOKED_AT)):
+        return
+    said, hint = "has no key of a topology", "a topology has at least `name:` and `nodes:`"
+    if isinstance(data.get("services"), dict):
+        said = "is a compose file"
+        hint = f"compose: {{file: {document.name}}} in a topology brings it up; testbed import makes a topology of it"
+    elif isinstance(data.get("topology"), dict):
+        said, hint = "is a containerlab file", f"testbed import {document.name} makes a topology of it"
+    yield document.problem((), "no-topology", f"the file {said}", hint)
+
+
+_LOOKED_AT = 20
+"""Keys of a file in which to look for misspelled ones."""
 
 _ENTRIES = {("networks", "*"), ("nodes", "*"), ("nodes", "*", "networks", "*")}
 """Where a key without a value stands for defaults."""
@@ -93,14 +122,30 @@ def _say_missing(detail: ErrorDetails, path: Path, document: Document) -> Proble
     return document.problem(path, "missing-key", f"{show(path)} lacks {quote(name)}", hint)
 
 
+def _meant(detail: ErrorDetails) -> list[str]:
+    """Return the key that an unknown one stands for, if one is alike."""
+    if detail["type"] != "extra_forbidden":
+        return []
+    name, keys = str(detail["loc"][-1]), _keys(detail["loc"][:-1])
+    if (other := _OTHER_WORDS.get(name)) in keys:
+        return [str(other)]
+    within = [key for key in keys if name in _keys((*detail["loc"][:-1], key))]
+    return within[:1] or difflib.get_close_matches(name, keys, 1)
+
+
+def _is_misspelled(loc: tuple[int | str, ...], meant: Container[tuple[str, tuple[int | str, ...]]]) -> bool:
+    """Whether a missing key, or one of another form of the same mapping, is there in another spelling."""
+    others = _keys(loc[:-1]).keys() - _fields(_model(loc[:-1]) or Topology).keys()
+    return any((key, loc[:-1]) in meant for key in (str(loc[-1]), *others))
+
+
 def _say_unknown_key(detail: ErrorDetails, path: Path, document: Document) -> Problem:
     name = str(detail["loc"][-1])
-    model = _model(detail["loc"][:-1])
     keys = _keys(detail["loc"][:-1])
-    hint = nearest(name, keys, "keys") if model else ""
-    for key in keys:
-        if (within := _model((*detail["loc"][:-1], key))) and name in _fields(within):
-            hint = f"it is a key of {key}: write {key}: {{{name}: ...}}"
+    meant = _meant(detail)
+    hint = nearest(meant[0] if name in _OTHER_WORDS and meant else name, keys, "keys") if keys else ""
+    if meant and name in _keys((*detail["loc"][:-1], meant[0])):
+        hint = f"it is a key of {meant[0]}: write {meant[0]}: {{{name}: ...}}"
     return document.problem(path, "unknown-key", f"{show(path[:-1])} has no key {quote(name)}", hint, at_key=True)
 
 
@@ -117,6 +162,9 @@ def _say_kind(detail: ErrorDetails, path: Path, document: Document) -> Problem:
             path, "wrong-type", f"{show(path)} {describe(workload)}, must be a mapping (key: value)"
         )
     if "kind" not in workload:
+        for name in difflib.get_close_matches("together", map(str, workload), 1):
+            message = f"{show(path)} has no key {quote(name)}"
+            return document.problem((*path, name), "unknown-key", message, 'did you mean "together"?', at_key=True)
         hint = nearest("", KINDS, "kinds")
         return document.problem(path, "missing-key", f'{show(path)} lacks "kind"', hint)
     found = workload["kind"]
@@ -182,7 +230,7 @@ def _model(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
 def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
     """Return the allowed keys of the mapping at pydantic's `loc`, in any of its forms; a workload's in its kind."""
     tag = str(loc[-1]) if loc else ""
-    models = [_model(loc)]
+    models = [_model(loc)] if _model(loc) else [_model((*loc, form)) for form in _tags(loc)]
     if tag.startswith("<") and tag[1:-1] not in (*KINDS, "wire"):  # a wire is none that may lack its first key
         models += [_model((*loc[:-1], other)) for other in _tags(loc[:-1])]
     return {name: field for model in models if model for name, field in _fields(model).items()}

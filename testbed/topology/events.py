@@ -1,9 +1,11 @@
 """The key `timeline` of the topology file: what changes at given times of a run."""
 
+import difflib
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from testbed.topology import ends
 from testbed.topology.address_values import NEW, NatAddress
@@ -25,6 +27,7 @@ from testbed.topology.node_events import (
     StopEvent,
     UnpauseEvent,
 )
+from testbed.topology.problems import nearest, quote
 from testbed.topology.values import Command, Flag, Name, SomeDuration
 
 DARK = ImpairmentKeys(blackhole=True)
@@ -215,6 +218,24 @@ def _event_tag(value: object) -> str:
     return "<alternation>" if alternates else tag
 
 
+def _require_event(value: object) -> object:
+    """Refuse a mapping that says neither which link changes nor what else happens."""
+    if not isinstance(value, dict) or "link" in value or any(tag in value for tag in _TAGS):
+        return value
+    if "node" in value:
+        allowed, said = ("rebind", *NODE_EVENTS), f"names node {quote(value['node'])}, and nothing that happens to it"
+    elif not any((field.alias or name) in value for name, field in ImpairmentKeys.model_fields.items()):
+        allowed, said = ("link", "node", "partition", "heal", "run"), "does not say what happens"
+    else:
+        return value
+    others = [str(name) for name in value if name not in _TIMES]
+    found = next((name for name in others if difflib.get_close_matches(name, allowed, 1)), "")
+    raise PydanticCustomError("missing-key", "{said}", {"said": said, "hint": nearest(found, allowed, "events")})
+
+
+_TIMES = {"node", *(field.alias or name for name, field in Timed.model_fields.items())}
+
+
 AnyEvent = Annotated[
     Annotated[ImpairmentChange, Tag("<change>")]
     | Annotated[_Alternation, Tag("<alternation>")]
@@ -235,4 +256,5 @@ AnyEvent = Annotated[
     | Annotated[DnsEvent, Tag("<dns>")]
     | Annotated[DiskEvent, Tag("<disk>")],
     Discriminator(_event_tag),
+    BeforeValidator(_require_event),
 ]

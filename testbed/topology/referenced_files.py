@@ -89,11 +89,14 @@ class Files:
                 if os.fstat(file.fileno()).st_size > MOST_BYTES:
                     raise fault(f"is {quote(name)}, which has more than {MOST_BYTES} bytes", "cut it shorter")
                 return parse(file, name)
+        except PydanticCustomError:  # a ValueError too
+            raise
         except ContentError as error:
             problems = [Problem(str(path), one.line, one.column, one.code, one.said, one.hint) for one in error.faults]
             raise PydanticCustomError("bad-content", "{problems}", {"problems": problems}) from None
         except OSError as error:
-            raise fault(f"is {quote(name)}, which cannot be read: {error.strerror}") from None
+            said = f"is {quote(name)}, which cannot be read: {error.strerror}"
+            raise fault(said, "let this user read it, or name another") from None
         except ValueError as error:
             raise fault(f"is {quote(name)}, whose content is wrong: {error}") from None
 

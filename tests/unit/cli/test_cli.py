@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +17,8 @@ from testbed.topology import find, load, schema
 
 def command_line(*arguments, **options):
     command = [sys.executable, "-m", "testbed", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.run(command, text=True, check=False, **streams)
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy():
@@ -199,3 +201,50 @@ def test_validate_as_json_has_every_problem_with_its_line(tmp_path):
 def test_down_as_json_says_whether_it_was_up():
     done = command_line("down", "no-such-lab", "--json")
     assert json.loads(done.stdout) == [{"lab": "no-such-lab", "was_up": False}]
+
+
+@pytest.mark.parametrize("command", [("list",), ("schema",), ("metrics",), ("validate", "lossy")])
+def test_output_that_can_not_be_written(command):
+    with Path("/dev/full").open("w") as full:
+        done = command_line(*command, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 3
+    assert done.stderr == "refused: No space left on device\n  hint: free some space\n"
+
+
+def test_a_reader_that_ends_is_no_failed_expectation():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = command_line("list", stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_no_standard_output():
+    closed = ["sh", "-c", f"{sys.executable} -m testbed list >&-"]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("validate", "closed/a.yml"), 'unreadable-file: "closed/a.yml" can\'t be read: Permission denied'),
+        (("run", "open.yml", "--results", "closed/r"), "not-writable: results can't be written to closed/r"),
+        (("compare", "closed/r", "closed/q"), "refused: closed/r/run.json: Permission denied"),
+    ],
+)
+def test_a_directory_that_this_user_may_not_enter(tmp_path, words, said):
+    tmp_path.chmod(0o755)
+    (tmp_path / "closed").mkdir(mode=0o700)
+    (tmp_path / "closed" / "a.yml").write_text("name: a\nnodes: {a: }\n")
+    (tmp_path / "open.yml").write_text("name: a\nnodes: {a: }\n")
+    for directory in tmp_path.parents:
+        if directory.name.startswith("pytest-"):
+            directory.chmod(0o755)
+    drop = "import os, runpy, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534)"
+    script = f"{drop}; sys.argv[0] = 'testbed'; runpy.run_module('testbed', run_name='__main__')"
+    command = [sys.executable, "-c", script, *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(said), done.stderr

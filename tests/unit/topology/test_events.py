@@ -52,7 +52,7 @@ def described(*events):
     [
         ("{at: 1, heal: all}", 10, "bad-value", ["has no unit"]),
         ("{heal: all}", 5, "missing-key", ['timeline[0] lacks "at"']),
-        ("{at: 1s}", 5, "missing-key", ['timeline[0] lacks "link"', "`{between: [a, b]}`"]),
+        ("{at: 1s}", 5, "missing-key", ["timeline[0] does not say what happens", "events are: link, node"]),
         ("[1s]", 5, "wrong-type", ["must be a mapping"]),
         ("{at: 1s, link: {between: [a, b]}}", 5, "missing-key", ["names nothing that changes"]),
         ("{at: 1s, link: {between: [a, b]}, los: 1%}", 39, "unknown-key", ['did you mean "loss"?']),
@@ -312,3 +312,20 @@ def test_an_event_that_happens_again_at_once_is_refused_before_all_of_its_times_
     event = "{at: 0s, every: 1ns, until: 4s, link: {between: [a, b]}, loss: [1%, 2%]}"
     with pytest.raises(TopologyError, match=r"too-many-changes: .* more than 20000 events"):
         loads(f"{HEAD}  - {event}\n", "file.yml")
+
+
+@pytest.mark.parametrize(
+    ("event", "said", "hint"),
+    [
+        ("node: a, pasue: 1s", 'names node "a", and nothing that happens to it', 'did you mean "pause"?'),
+        ("node: a", 'names node "a", and nothing that happens to it', "events are: rebind, pause"),
+        ("prtition: [[a], [b]]", "does not say what happens", 'did you mean "partition"?'),
+    ],
+)
+def test_an_event_that_says_nothing_known(event, said, hint):
+    with pytest.raises(TopologyError) as raised:
+        loads(f"name: a\nnodes: {{a: , b: }}\ntimeline: [{{at: 1s, {event}}}]\n", "file.yml")
+    (problem,) = raised.value.problems
+    assert problem.code == "missing-key"
+    assert said in problem.message
+    assert hint in problem.hint

@@ -49,6 +49,20 @@ def test_a_directory(tmp_path):
         find(str(tmp_path))
 
 
+def test_a_directory_without_a_slash(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labs").mkdir()
+    (tmp_path / "labs" / "mine.yml").write_text("name: mine")
+    with pytest.raises(UsageError, match='"labs" is a directory') as raised:
+        find("labs")
+    assert raised.value.hint == "files there are: labs/mine.yml"
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(UsageError, match="can't be read: File name too long"):
+        find(str(tmp_path / f"{'x' * 300}.yml"))
+
+
 def test_a_file_named_without_its_suffix(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.yml").write_text("name: mine")

@@ -326,3 +326,63 @@ def test_an_error_in_an_expectation_has_its_position(text, column, code, words):
 def test_expectations_of_a_workload_that_is_wrong_itself_are_not_held_against_it():
     found = faults(f"{EXPECTING}  - odd.goodput >= 5 mbit\n  - 5.loss <= 5%\n")
     assert [one.code for one in found] == ["unknown-kind"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("services: {web: {image: nginx}}", "is a compose file", "compose: {file: file.yml} in a topology"),
+        ("name: a\ntopology: {nodes: {a: {kind: linux}}}", "is a containerlab file", "testbed import file.yml"),
+        ("root: x\ndaemon: y\n", "has no key of a topology", "at least `name:` and `nodes:`"),
+    ],
+)
+def test_a_file_that_is_no_topology_is_one_problem(text, said, hint):
+    problem = fault(text)
+    assert (problem.code, problem.line) == ("no-topology", 1)
+    assert said in problem.message
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "meant"),
+    [
+        ("links: [{betwen: [client, server], delay: 5ms}]", "betwen", "between"),
+        ("links: [{form: client, to: server, delay: 5ms}]", "form", "from"),
+        ("links: [{wires: [client, server]}]", "wires", "wire"),
+        ("links: [{between: [client, server], latency: 5ms}]", "latency", "delay"),
+        ("workloads: [{name: a, kind: ping, form: client, to: server}]", "form", "from"),
+        ("workloads: [{togther: []}]", "togther", "together"),
+        ("chaos: {evry: 3s, until: 9s}", "evry", "every"),
+        ("timeline: [{at: 1s, link: {betwen: [client, server]}, loss: 5%}]", "betwen", "between"),
+    ],
+)
+def test_a_misspelled_key_is_one_problem(section, name, meant):
+    problem = fault(HEAD + section)
+    assert problem.code == "unknown-key"
+    assert f'has no key "{name}"' in problem.message
+    assert f'did you mean "{meant}"?' in problem.hint
+
+
+def test_a_key_that_is_missing_beside_a_misspelled_one():
+    found = faults(HEAD + "workloads: [{name: a, kind: ping, from: client, cuont: 3}]")
+    assert [problem.code for problem in found] == ["missing-key", "unknown-key"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nodes:\n\ta:\n", "indent with spaces"),
+        ("nodes: {a: , b: \nlinks:\n", "not closed"),
+        ('name: "a\nnodes: {a: }\n', "quotation mark"),
+        ("links:\n  - between: [a, b]\n   delay: 5ms\n", "indent the keys of one mapping alike"),
+    ],
+)
+def test_what_to_do_about_wrong_yaml(text, words):
+    problem = fault(f"name: a\n{text}")
+    assert problem.code == "bad-yaml"
+    assert words in problem.hint
+
+
+def test_a_file_that_a_topology_names_and_that_is_not_there():
+    problem = fault(HEAD + "links: [{between: [client, server], rate: {trace: none.trace}}]")
+    assert problem.message == 'links[0].rate.trace is "none.trace", and "none.trace" is no file'
