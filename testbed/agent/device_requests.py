@@ -17,6 +17,7 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from testbed.agent.messages import Tunnel
     from testbed.agent.netlink import Message
     from testbed.agent.switch import Device
 
@@ -30,6 +31,7 @@ _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _BRIDGE_PORT_FLAGS = 8, 9, 27, 30  # IFLA_BRPORT_LEARNING, _UNICAST_FLOOD, _MCAST_FLOOD, _BCAST_FLOOD
 _BRIDGE_PORT_FLUSH = 24  # IFLA_BRPORT_FLUSH
 _SEND_QUEUES, _RECEIVE_QUEUES = 31, 32
+_VXLAN_NUMBER, _VXLAN_REMOTE, _VXLAN_LEARNING, _VXLAN_PORT = 1, 2, 7, 15
 _VETH_PEER = 1
 _ADDRESS_GENERATION, _ADDRESS_GENERATION_OFF = 8, 1  # IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE
 
@@ -67,6 +69,14 @@ def new_veth(names: tuple[str, str], mtu: int, *, own: bytes = b"", peers: bytes
     """
     name, peer = names
     return _veth(_description(name, mtu) + _ONE_QUEUE + own, _description(peer, mtu) + _ONE_QUEUE + peers)
+
+
+def new_tunnel(name: str, mtu: int, tunnel: Tunnel, *, bridge: int) -> Message:
+    """Make a port of a bridge that leads to another machine, a VXLAN, which is down. All that it sends goes there."""
+    data = attribute(_VXLAN_NUMBER, struct.pack("=I", tunnel.number))
+    data += attribute(_VXLAN_REMOTE, socket.inet_aton(tunnel.remote))
+    data += attribute(_VXLAN_LEARNING, bytes([0])) + attribute(_VXLAN_PORT, struct.pack("!H", tunnel.port))
+    return _NEW_LINK, CREATE | EXCL, _description(name, mtu) + at_bridge(bridge) + _kind("vxlan", data)
 
 
 def new_cable(ends: tuple[Described, Described], *, bridge: int, mac: str, network: int) -> Message:

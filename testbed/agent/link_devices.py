@@ -17,6 +17,7 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from testbed.agent.messages import Tunnel
     from testbed.agent.netlink import Message
     from testbed.agent.switch import Device
 
@@ -141,6 +142,23 @@ class LinkDevices:
         name = f"{self._new_name()}w"
         try:
             self._route.send([requests.new_bridge(name, mtu), self._alias(name, purpose)])
+            made = switch.named(self._route, name)
+            requests.switch_on(self._route, [made])
+        except BaseException:
+            self._delete_named([name])
+            raise
+        return made
+
+    def make_tunnel(self, purpose: str, mtu: int, tunnel: Tunnel, bridge: int) -> Device:
+        """Make a port of a bridge that leads to another machine, and switch it on.
+
+        Raises:
+            OSError: the kernel's refusal, `EEXIST` if the machine has a tunnel of that number; none is left behind.
+        """
+        name = f"{self._new_name()}v"
+        self._route.send([requests.new_tunnel(name, mtu, tunnel, bridge=bridge)])
+        try:
+            self._route.send([self._alias(name, purpose)])
             made = switch.named(self._route, name)
             requests.switch_on(self._route, [made])
         except BaseException:

@@ -161,6 +161,17 @@ def let_go(node: Node) -> Node:
     return Node(name=node.name, network=-1, path=node.path)
 
 
+def is_being_set_up(node: Node) -> bool:
+    """Whether a container's first process has the machine's root directory, which it leaves before its program starts.
+
+    As long as it has, the Docker Engine may set up the network: it switches IPv6 off at all interfaces that are there.
+    """
+    try:
+        return Path(f"/proc/{node.pid}/root").samefile("/proc/1/root")
+    except OSError:
+        return False  # it has ended
+
+
 def addresses_of(node: Node) -> tuple[FoundAddress, ...]:
     """The IPv4 addresses inside a node, but those of the loopback."""
     with namespaces.inside(node.network), RouteSocket() as route:

@@ -251,9 +251,9 @@ class Server:
     async def _adopt(self, call: messages.Adopt) -> None:
         adoption.know_distant(self._wiring, call.distant)
         await adoption.adopt(self._wiring, call.networks, call.nodes)
-        self._links.steering.introduce_distant(node.name for node in call.nodes)
         self._nats.know({node.name: node.packet_filter for node in call.nodes})
         await self._attachments.wires.make(call.wires, call.nodes)
+        self._links.steering.introduce_distant(node.name for node in call.nodes)
         await self._attachments.recognise()
 
     async def _await(self, call: messages.Await) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from testbed.agent import bypass, device_requests, ipv6, packet_filters, routes, switch
 from testbed.agent.creation import configure
 from testbed.agent.incidents import FAILURES
+from testbed.agent.nodes import is_being_set_up
 from testbed.agent.ports import Port
 from testbed.errors import LabError
 from testbed.linux import namespaces
@@ -44,6 +45,8 @@ class Wires:
     when_removed: Callable[[Port], None] = field(default=lambda _: None)
     _nodes: dict[str, PresentNode] = field(default_factory=dict)
     _bridges: dict[str, tuple[Device, int]] = field(default_factory=dict)
+    _tunnels: dict[str, int] = field(default_factory=dict)
+    """By wire to another machine, the index of the device that leads there."""
     _made_for: dict[str, Node] = field(default_factory=dict)
     _unrouted: dict[str, str] = field(default_factory=dict)
     """By node whose routes are to be given anew, why it has not got them yet."""
@@ -52,13 +55,13 @@ class Wires:
         """Connect nodes by wires, which are made where they are not there yet, and give the nodes their routes.
 
         Raises:
-            LabError: `wiring-failed`, `route-refused`.
+            LabError: `wiring-failed`, `tunnel-in-use`, `route-refused`.
         """
         self._nodes |= {node.name: node for node in nodes}
         try:
             for wire in wires:
                 if wire.name not in self._bridges:
-                    self._bridges[wire.name] = self.devices.make_bridge(f"wire {wire.name}", wire.mtu), wire.mtu
+                    self._make_wire(wire)
             for node in nodes:
                 self.devices.switch_on(await self.connect(node.name))
             for network in self.wiring.bridges.values():
@@ -70,6 +73,18 @@ class Wires:
             self.give_addresses(node.name)
             self.route(node.name)
 
+    def _make_wire(self, wire: NewNetwork) -> None:
+        bridge = self.devices.make_bridge(f"wire {wire.name}", wire.mtu)
+        self._bridges[wire.name] = bridge, wire.mtu
+        if wire.tunnel:
+            try:
+                tunnel = self.devices.make_tunnel(f"tunnel of {wire.name}", wire.mtu, wire.tunnel, bridge.index)
+            except FileExistsError:
+                said = f"wire {wire.name}: another VXLAN of this machine has the number {wire.tunnel.number}"
+                hint = "ip -details link show type vxlan lists them; a lab of another name has other numbers"
+                raise LabError("tunnel-in-use", said, hint) from None
+            self._tunnels[wire.name] = tunnel.index
+
     def _keep_machine_out(self) -> None:
         """Switch IPv6 off at the bridges of the lab's own networks with IPv6, whose nodes would reach the machine.
 
@@ -80,11 +95,12 @@ class Wires:
         """
         with_ipv6 = {each.network for node in self._nodes.values() for each in node.interfaces if each.address6}
         own = with_ipv6 - self.wiring.open_networks - self._bridges.keys()
-        bridges = {port.bridge for port in self.wiring.ports.values() if port.network in own and port.bridge}
-        with namespaces.inside(self.wiring.switch):
-            for index in bridges:
-                (bridge,) = switch.devices(self.wiring.route, index)
-                ipv6.disable(bridge.name)
+        bridges = {(port.side, port.bridge) for port in self.wiring.ports.values() if port.network in own}
+        for side, index in bridges:
+            if index:
+                (bridge,) = switch.devices(side.route, index)
+                with namespaces.inside(side.fd):
+                    ipv6.disable(bridge.name)
 
     async def connect(self, name: str) -> list[Device]:
         """Make the ends of all wires of a node; return their ports, which are down.
@@ -116,7 +132,9 @@ class Wires:
                 )
                 self.wiring.add(port)
         if wanted:
-            device_requests.switch_on_in(node.network, [interface.name for interface in wanted])
+            # With IPv6 it has a link-local address, from which a router asks for MACs of next hops (RFC 4861, 7.2.2).
+            without = [interface.name for interface in wanted if not interface.address6]
+            device_requests.switch_on_in(node.network, without)
             configure(node.network, wanted)
             self._made_for[name] = node
             asyncio.get_running_loop().add_reader(node.first_process, self._remove, name)
@@ -139,7 +157,7 @@ class Wires:
             if before.has_ended:
                 with suppress(LabError):
                     now = self.wiring.node(name)
-                    if os.fstat(now.network).st_ino != own:  # else it is still being set up
+                    if os.fstat(now.network).st_ino != own and not is_being_set_up(now):
                         yield name
 
     def route(self, name: str) -> None:
@@ -223,7 +241,10 @@ class Wires:
                 continue  # an overlay's sandbox has no firewall
             others = [each for each in ports if each.node != port.node]
             if network in self._bridges:
-                ways = {bypass.EVERY: self.wiring.edge(others[0])} if others else {}
+                far = self._tunnels.get(network) or (self.wiring.edge(others[0]) if others else None)
+                ways = {bypass.EVERY: far} if far else {}
+                if network in self._tunnels:
+                    bypass.set_ways(port.side.route, self._tunnels[network], {bypass.EVERY: self.wiring.edge(port)})
             else:  # the machine lets pass what stays within the network
                 ways = {each.mac: self.wiring.edge(each) for each in others if routers & {each.node, port.node}}
             to_many = [self.wiring.edge(each) for each in others] if network in self.wiring.internal_networks else []

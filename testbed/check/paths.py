@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from testbed import statistics
 from testbed.check import capacity
 from testbed.check import expected as expectations
-from testbed.check.comparing import NOTHING_ARRIVES, compare_share, late_ns
+from testbed.check.comparing import EARLY_NS, NOTHING_ARRIVES, compare_share, late_ns
 from testbed.check.delays import judge_delay
 from testbed.check.judging import judge
 from testbed.check.verdict import Finding, unmeasured
@@ -97,8 +97,10 @@ class Path:
         requested = _summed([expectations.in_place_ns(hop) for hop in self.hops])
         waits_ns = sum(expectations.bottleneck_wait_ns(hop) for hop in self.hops)
         allowed_ns = waits_ns + late_ns(statistics.quantile(requested, 0.5)) + _ROUTER_NS * len(self.nodes)
+        allowed_ns += sample.uncertain_ns
+        early_ns = EARLY_NS + sample.uncertain_ns
         measured = sorted(sample.delays_ns[:: max(expectations.thinning(hop) for hop in self.hops)])
-        finding = judge_delay(impairments, requested, measured, level, allowed_ns)
+        finding = judge_delay(impairments, requested, measured, level, allowed_ns, early_ns=early_ns)
         if waits_ns > late_ns(impairments.delay_ns):
             return replace(finding, asked_range=(finding.asked, finding.asked + waits_ns))
         return finding

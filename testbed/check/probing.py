@@ -110,7 +110,7 @@ def measure(
             budget=budget,
             token_bucket=token_bucket,
             origin_ns=counters.get(each.key, Counters()).origin_ns if isinstance(each, Link) else None,
-            uncertain_ns=uncertain_ns(each.source, each.destination) if isinstance(each, Link) else 0,
+            uncertain_ns=uncertain_ns(*ends) if (ends := _ends(each)) else 0,
         )
         for number, each in enumerate(probed)
     ]
@@ -150,6 +150,13 @@ def measure(
     for check in checks:
         _log.debug("%s on %s: %s", check.link, check.network, check.verdict)
     return checks
+
+
+def _ends(each: Link | Path) -> tuple[str, str] | None:
+    """Return the nodes between which probes go; None where there are none."""
+    if isinstance(each, Link):
+        return each.source, each.destination
+    return None if each.skipped else (each.link.source, each.link.destination)
 
 
 def _in_time(probes: Sequence[Probe], budget: Budget) -> Iterator[list[Probe]]:

@@ -178,7 +178,12 @@ class Topology(Model):
         given = "networks" in self.model_fields_set
         own = {name: network for name, network in self.networks.items() if given or name in present}
         return own | {
-            name: Network.model_construct(families=wire.families, subnets=wire.subnets, mtu=wire.mtu)
+            name: Network.model_construct(
+                wire.model_fields_set & Network.model_fields.keys(),
+                families=wire.families,
+                subnets=wire.subnets,
+                mtu=wire.mtu,
+            )
             for name, wire in self.wires.items()
         }
 

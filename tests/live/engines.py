@@ -9,6 +9,7 @@ namespace connects them.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -72,6 +73,16 @@ class Engine:
     def inside(self, *argv):
         """Run a command in the machine's network namespace."""
         return run("nsenter", f"--net=/proc/{self.pid}/ns/net", "--", *argv)
+
+    def command_within(self, lab, node, *argv):
+        """Return a command that runs one of this machine in the namespace of a node of a lab, as text."""
+        pid = self.docker("inspect", "--format", "{{.State.Pid}}", f"testbed-{lab}-{node}")
+        machine, its_node = [f"--target={self.pid}", "--mount", "--pid", "--"], [f"--target={pid}", "--net", "--"]
+        return shlex.join(["nsenter", *machine, "nsenter", *its_node, *argv])
+
+    def within(self, lab, node, *argv):
+        """Run a command of this machine in the network namespace of a node of a lab."""
+        return run("sh", "-c", self.command_within(lab, node, *argv))
 
     def remains(self, lab):
         """What is left of a lab on the machine: containers, networks, devices."""

@@ -34,6 +34,22 @@ workloads:
   - {{name: calls, kind: tcp-rr, from: client, to: server, count: 10}}
 expect: [stream.lost == 0]
 """
+WIRED = """
+name: wired
+ip: both
+hosts: {{east: "{east}", west: "{west}"}}
+nodes:
+  client: {{host: east}}
+  r1: {{host: west, router: true}}
+  r2: {{host: west, router: true}}
+  r3: {{host: east, router: true, networks: [lan]}}
+  server: {{host: west, networks: [lan]}}
+links:
+  - {{wire: [client, r1], delay: 20ms}}
+  - {{wire: [r1, r2]}}
+  - {{wire: [r2, r3]}}
+  - {{between: [r3, server], delay: 10ms}}
+"""
 MS = 1_000_000
 LATE_MS = 2_000
 """How late a busy machine may make anything here; clocks that are mixed up show as a day."""
@@ -67,6 +83,23 @@ def round_trips_ms(lab, count=5):
     done = run("exec", lab, "client", "--", "ping", "-n", "-c", str(count), "-i", "0.2", "server")
     assert done.returncode == 0, done.stdout + done.stderr
     return [float(each) for each in re.findall(r"time=([0-9.]+)", done.stdout)]
+
+
+@pytest.fixture(scope="module")
+def wired(machines, tmp_path_factory):
+    """The name of a lab with wires and routers on both machines, until a test takes it down."""
+    name, path = f"test-{secrets.token_hex(5)}", tmp_path_factory.mktemp("file") / "wired.yml"
+    path.write_text(WIRED.format(**{each.name: each.address for each in machines}), encoding="utf-8")
+    done = run("up", str(path), "--name", name)
+    assert done.returncode == 0, done.stderr
+    yield name
+    run("down", name)
+
+
+def addresses(machine, lab, node):
+    """The addresses of IPv4 and IPv6 that a node has, but those of the loopback and link-local ones."""
+    lines = machine.within(lab, node, "ip", "-oneline", "address").splitlines()
+    return [line.split()[3].split("/")[0] for line in lines if "scope global" in line]
 
 
 def figure(summary, name):
@@ -105,6 +138,49 @@ def test_a_node_that_restarts_gets_its_links_back(two, machines):
     while run("exec", two, "client", "--", "ping", "-c", "1", "-W", "1", "server").returncode:
         assert time.monotonic() < deadline
     assert min(round_trips_ms(two)) >= 60
+
+
+def test_packets_of_both_families_cross_routers_and_wires_between_machines(wired, machines):
+    east, west = machines
+    ours, theirs = addresses(west, wired, "server")
+    for family, address in (("-4", ours), ("-6", theirs)):
+        hops = east.within(wired, "client", "traceroute", family, "-n", "-q", "1", "-w", "3", address)
+        found = re.findall(r"^ *\d+  (\S+)  ([0-9.]+) ms", hops, re.MULTILINE)
+        wanted = [addresses(west, wired, "r1"), addresses(west, wired, "r2"), addresses(east, wired, "r3")]
+        assert all(hop in has for (hop, _), has in zip(found, wanted, strict=False)), hops
+        assert found[-1][0] == address, hops
+        assert len(found) == len(wanted) + 1
+        assert 60 <= float(found[-1][1]) < LATE_MS
+    assert " 0% packet loss" in run("exec", wired, "client", "--", "ping", "-c", "3", "-i", "0.2", "server").stdout
+
+
+def test_a_wire_between_machines_carries_packets_of_1450_bytes_and_multicasts(wired, machines):
+    east, west = machines
+    to = addresses(west, wired, "r1")[0]
+    for size, fits in ((1422, True), (1423, False)):  # and 28 of headers
+        ping = f"ping -n -c 1 -W 3 -M do -s {size} {to} || true"
+        assert (" 0% packet loss" in east.within(wired, "client", "sh", "-c", ping)) == fits
+    neighbours = east.within(wired, "client", "sh", "-c", "ping -6 -n -c 2 -i 1 ff02::1%wire0; true")
+    answered = {line.split("%")[0].split()[-1] for line in neighbours.splitlines() if "bytes from fe80" in line}
+    assert len(answered) == 2, neighbours  # the client itself, and r1 on the other machine
+    watch = f"timeout 10 tcpdump -nn -c 1 -i eth0 udp port 4789 and host {west.ip}"
+    pinging = subprocess.Popen(["sh", "-c", f"sleep 1; {east.command_within(wired, 'client', 'ping', '-c', '3', to)}"])
+    assert "VXLAN" in east.inside("sh", "-c", watch)
+    pinging.wait(30)
+
+
+def test_a_router_that_restarts_gets_its_wires_back_and_down_leaves_nothing(wired, machines):
+    """The last test of this lab."""
+    west = machines[1]
+    west.docker("restart", "--time", "0", f"testbed-{wired}-r1")
+    deadline = time.monotonic() + 120
+    for family in ("-4", "-6"):
+        while run("exec", wired, "client", "--", "ping", family, "-c", "1", "-W", "1", "server").returncode:
+            assert time.monotonic() < deadline
+    [lab] = [each for each in json.loads(run("ps", "--json").stdout) if each["lab"] == wired]
+    assert (lab["healthy"], lab["problem"]) == (True, "")
+    assert run("down", wired).returncode == 0
+    assert [each.remains(wired) for each in machines] == [[], []]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from testbed.agent.messages.creation import (
     PacketFilter,
     Publication,
     Surroundings,
+    Tunnel,
 )
 from testbed.agent.messages.events import EventKind, Follow, LabEvent, Measure, RunNote
 from testbed.agent.messages.lab import AgentStatus, Clock, EngineReport, Hello, Recall, Remember, Shutdown, Stay
@@ -143,5 +144,6 @@ __all__ = [
     "Tell",
     "Timeline",
     "TimelineEvent",
+    "Tunnel",
     "WatchedNetwork",
 ]

@@ -16,12 +16,33 @@ class NewGateway(Payload, frozen=True, kw_only=True):
     mac: str
 
 
+class Tunnel(Payload, frozen=True, kw_only=True):
+    """What carries a wire to the other machine: a VXLAN between the two (RFC 7348).
+
+    Attributes:
+        number: its VXLAN network identifier.
+        remote: IPv4 address of the other machine.
+        port: of UDP, on both.
+    """
+
+    number: int
+    remote: str
+    port: int
+
+
 class NewNetwork(Payload, frozen=True, kw_only=True):
-    """A network to make; `mtu` is bytes of an IP packet. Without a gateway it does not lead out."""
+    """A network to make.
+
+    Attributes:
+        mtu: bytes of an IP packet.
+        gateway: without one it does not lead out.
+        tunnel: where it is a wire whose other end is on another machine.
+    """
 
     name: str
     mtu: int
     gateway: NewGateway | None = None
+    tunnel: Tunnel | None = None
 
 
 class Publication(Payload, frozen=True, kw_only=True):

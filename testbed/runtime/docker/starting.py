@@ -49,6 +49,7 @@ class Starter:
         agent: it starts while the first containers do.
         identities: what tells the containers that run already, by node.
         images: what the other containers are made from, by node.
+        tunnels: by wire to another machine, what carries it there.
     """
 
     runtime: Runtime
@@ -57,6 +58,7 @@ class Starter:
     agent: Future[Agent]
     identities: Mapping[str, messages.ContainerIdentity]
     images: Mapping[str, str]
+    tunnels: Mapping[str, messages.Tunnel] = field(default_factory=dict)
     _routes: Mapping[str, tuple[messages.NewRoute, ...]] = field(init=False, default_factory=dict)
 
     def start(self, nodes: Sequence[Node]) -> Readiness:
@@ -124,7 +126,12 @@ class Starter:
             for each in self.plan.networks
             if not each.wire
         ]
-        wires = [messages.NewNetwork(name=name, mtu=mtu) for name, mtu in self._wires.items()]
+        ends = {interface.network for node in nodes for interface in node.wires}
+        wires = [
+            messages.NewNetwork(name=name, mtu=mtu, tunnel=self.tunnels.get(name))
+            for name, mtu in self._wires.items()
+            if name in ends
+        ]
         return messages.Adopt(networks=tuple(networks), nodes=nodes, wires=tuple(wires))
 
     @cached_property

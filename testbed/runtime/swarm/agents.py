@@ -36,7 +36,7 @@ _CLOCK_READINGS = 20
 
 _QUESTIONS = 3
 
-_OF_NODE = (messages.Accepts, messages.HttpStatus, messages.Look, messages.Reaches)
+_OF_NODE = (messages.Accepts, messages.HttpStatus, messages.Look, messages.ProbeNat, messages.Reaches)
 
 
 class SpreadAgent(Agent):

@@ -133,7 +133,7 @@ def _moved(event: Any, by_ns: int) -> Any:  # noqa: ANN401  # any event
 
 
 def part_of(timeline: Timeline, nodes: Collection[str], ahead_ns: int) -> Timeline:
-    """Return what one machine does of a timeline: links to its nodes, faults of its nodes, and nothing of the rest.
+    """Return what one machine does of a timeline: links to its nodes, what happens to its nodes, nothing else.
 
     Args:
         timeline: of the run.
@@ -150,9 +150,12 @@ def part_of(timeline: Timeline, nodes: Collection[str], ahead_ns: int) -> Timeli
             TimelineEvent(
                 at_ns=event.at_ns,
                 changes=own(event.changes),
+                rebinds=tuple(node for node in event.rebinds if node in nodes),
+                addresses=tuple(new for new in event.addresses if new.node in nodes),
                 faults=tuple(fault for fault in event.faults if fault.node in nodes),
             )
             for event in timeline.events
         ),
         restored=own(timeline.restored),
+        addresses=tuple(new for new in timeline.addresses if new.node in nodes),
     )

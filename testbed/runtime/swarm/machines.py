@@ -7,10 +7,12 @@ from collections.abc import Mapping  # noqa: TC003  # the codec evaluates annota
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from testbed import codec
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
+from testbed.families import IPV4
 from testbed.plan.placement import SWARM
 from testbed.runtime.docker import DockerRuntime, endpoints
 from testbed.runtime.docker.engine import DockerEngine, in_parallel
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
 
     Result = TypeVar("Result")
+
+_DATA_PORT = 4789
+"""Of overlay networks, unless the Swarm was initialised with --data-path-port."""
 
 _JOIN = "docker swarm init on one machine prints the docker swarm join for the others"
 
@@ -80,6 +85,25 @@ class Machine:
     def is_manager(self) -> bool:
         """Whether its Docker Engine is a manager of the Swarm, which can make networks."""
         return bool(self.swarm["ControlAvailable"])
+
+    @property
+    def ip(self) -> str:
+        """The IPv4 address by which the other machines of the Swarm know it.
+
+        Raises:
+            MachineError: `no-ipv4`.
+        """
+        address = str(self.swarm["NodeAddr"])
+        if ip_address(address).version != IPV4:
+            said = f"the Swarm knows {self} by {address}, and wires between machines need IPv4 between them"
+            hint = "docker swarm leave, and join again with --advertise-addr and the machine's IPv4 address"
+            raise MachineError("no-ipv4", said, hint)
+        return address
+
+    @property
+    def data_port(self) -> int:
+        """The UDP port of the Swarm's overlay networks, which a manager knows."""
+        return int(self.swarm["Cluster"].get("DataPathPort") or _DATA_PORT)
 
     @contextmanager
     def answering(self) -> Iterator[None]:

@@ -22,6 +22,7 @@ from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
 from testbed.runtime.swarm.agents import SpreadAgent
 from testbed.runtime.swarm.machines import Machine, Machines, gone
+from testbed.runtime.swarm.tunnels import tunnels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -131,9 +132,11 @@ class SwarmRuntime:
         machines.remember(plan.lab)
         progress("networks")
         manager = machines.manager()
-        with logs.timed(_log, f"create {len(plan.networks)} networks"), manager.answering():
+        networks = [network for network in plan.networks if not network.wire]
+        with logs.timed(_log, f"create {len(networks)} networks"), manager.answering():
             create = partial(overlays.create, manager.engine, plan, machines=self._size)
-            in_parallel(create, plan.networks)
+            in_parallel(create, networks)
+        carried = tunnels(machines, plan)
         progress("agents")
         with logs.timed(_log, f"start agents on {len(machines.used)} machines"):
             started = machines.each(partial(_start_agent, machines, plan))
@@ -149,6 +152,7 @@ class SwarmRuntime:
                     for node in machines.nodes_of(machine)
                 },
                 images=images[machine.name],
+                tunnels=carried.get(machine.name, {}),
             )
             for machine in machines.used
         }
@@ -338,14 +342,17 @@ def _start_agent(machines: Machines, plan: Plan, machine: Machine) -> Future[Age
     """Start the agent of a machine, and tell it of the nodes on others; a future, because starters take one."""
     own = machines.nodes_of(machine)
     joined = {each.network: None for node in plan.nodes if node.name in own for each in node.interfaces}
-    sandboxes = overlays.anchor(machine.engine, plan.lab, list(joined)) if joined else ""
+    networks = [network.name for network in plan.networks if network.name in joined and not network.wire]
+    sandboxes = overlays.anchor(machine.engine, plan.lab, networks) if networks else ""
     limits = bool(plan.limited & own)
     agent = agents.start(machine.engine, plan.lab, limits_nodes=limits, sandboxes=sandboxes)
     distant = tuple(
         messages.DistantNode(
             name=node.name,
             interfaces=tuple(
-                messages.PresentInterface(network=each.network, mac=each.mac, address=each.address)
+                messages.PresentInterface(
+                    network=each.network, mac=each.mac, address=each.address, address6=each.address6
+                )
                 for each in node.interfaces
                 if each.network in joined
             ),

@@ -57,7 +57,6 @@ def _node(path: Path, node: Node) -> Iterator[Fault]:
     reasons = {
         "container": (node.container, "is there before the lab, and an overlay network of the lab's is not"),
         "namespace": (node.namespace, "is a namespace of one machine"),
-        "router": (node.router, "forwards between networks, which was never tried between machines"),
         "ports": (node.ports, "are published by the machine through a network that links do not impair"),
         "volumes": (node.volumes, "are files of this machine, which others do not have"),
     }
@@ -77,19 +76,16 @@ def _networks(parts: Parts) -> Iterator[Fault]:
         if not network.internal:
             said = "is false, but what leaves an overlay network does so past all links"
             yield Fault((*path, "internal"), _UNSUPPORTED, said, f"leave it out; or {_ONE_MACHINE}")
-        if parts.families_of(name) != (IPV4,):
+        if IPV4 not in parts.families_of(name):
             at: Path = (*path, "ip") if network.families else ("ip",) if parts.section("ip") is not None else path
-            said = "asks for IPv6, which was never tried between machines"
-            yield Fault(at, _UNSUPPORTED, said, f"use ip: 4; or {_ONE_MACHINE}")
+            said = "is IPv6 alone, and an overlay network of Docker needs IPv4 addresses"
+            yield Fault(at, _UNSUPPORTED, said, f"use ip: both; or {_ONE_MACHINE}")
 
 
 def _links(parts: Parts) -> Iterator[Fault]:
     for path, raw in parts.items("links"):
         link = parts.link(raw)
-        if isinstance(raw, dict) and "wire" in raw:
-            said = "is a cable, which one agent makes within one machine"
-            yield Fault((*path, "wire"), _UNSUPPORTED, said, "put both nodes on a network of their own")
-        elif isinstance(link, UplinkEnds | DownlinkEnds):
+        if isinstance(link, UplinkEnds | DownlinkEnds):
             said = "is an uplink or a downlink, whose queue needs a bridge of the lab's own"
             yield Fault(path, _UNSUPPORTED, said, "impair the links between two nodes")
         elif link is not None and not isinstance(link, WireEnds):

@@ -51,6 +51,12 @@ def test_packets_leave_room_for_vxlan_unless_the_file_says_otherwise(given, mtu)
     assert planned(HOSTS + NODES + given).networks[0].mtu == mtu
 
 
+@pytest.mark.parametrize(("given", "mtu"), [("", 1450), (", mtu: 9000", 9000), (", mtu: 1500", 1500)])
+def test_the_same_holds_for_wires(given, mtu):
+    plan = planned(HOSTS + NODES + f"ip: both\nlinks: [{{wire: [a, b]{given}}}]")
+    assert [(network.name, network.mtu) for network in plan.networks] == [("a-b", mtu)]
+
+
 def test_another_runtime_is_refused():
     with pytest.raises(UsageError, match=r"contradiction.*--runtime is netns"):
         resolve(loads(HOSTS + NODES, "x.yml"), runtime="netns")
@@ -63,10 +69,9 @@ def test_another_runtime_is_refused():
         ("name: x\nnodes: {a: {host: east}}", [(2, 19, "unknown-host")]),
         (HOSTS + "nodes: {a: {host: est}}", [(3, 19, "unknown-host")]),
         (HOSTS + NODES + "runtime: netns", [(4, 10, "contradiction")]),
-        (HOSTS + NODES + "ip: both", [(4, 5, "not-over-machines")]),
+        (HOSTS + NODES + "ip: 6", [(4, 5, "not-over-machines")]),
         (HOSTS + NODES + "networks: {lan: {ip: 6}}", [(4, 22, "not-over-machines")]),
         (HOSTS + NODES + "networks: {lan: {internal: false}}", [(4, 28, "not-over-machines")]),
-        (HOSTS + NODES + "links: [{wire: [a, b]}]", [(4, 16, "not-over-machines")]),
         (
             HOSTS + NODES + "links: [{from: a, delay: 1ms}, {to: b, loss: 1%}]",
             [(4, 9, "not-over-machines"), (4, 32, "not-over-machines")],
