@@ -26,8 +26,13 @@ _PLACES = {
 }
 """Where each name is; `__init__.pyi` has their types."""
 
+_MODULES = ("lab", "pytest", "runs", "topology")
+"""Modules that are imported when they are used: `testbed.runs.load("lossy")`."""
+
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"testbed.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _PLACES[name]
@@ -35,4 +40,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES})
+    return sorted({*globals(), *_PLACES, *_MODULES})

@@ -91,6 +91,10 @@ class LinkCheck:
     path: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        probes = f"{self.arrived} of {self.sent} probes arrived"
+        return f"<check of {self.full_name}: {self.verdict}; requested {self.asked.describe()}, {probes}>"
+
     @property
     def key(self) -> LinkKey:
         """What identifies the link."""

@@ -106,10 +106,13 @@ def lab(request: pytest.FixtureRequest) -> Iterator[LabInTest]:
 
     marker = request.node.get_closest_marker("topology")
     if marker is None or len(marker.args) != 1:
-        raise pytest.UsageError('the fixture `lab` needs its topology: @pytest.mark.topology("lossy")')
+        pytest.fail('the fixture `lab` needs its topology: @pytest.mark.topology("lossy")', pytrace=False)
     options = dict(marker.kwargs)
     scope = options.pop("scope", "function")
-    yield from provision.provided(request, WantedLab.read(marker.args[0], request.path.parent, options), scope)
+    try:
+        yield from provision.provided(request, WantedLab.read(marker.args[0], request.path.parent, options), scope)
+    except pytest.UsageError as error:  # the marker is wrong, and our code is not what its author has to read
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @pytest.fixture(name=impairing.FIXTURE)

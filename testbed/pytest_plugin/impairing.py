@@ -54,11 +54,14 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     """Repeat a test for each combination of the values of its markers.
 
     Raises:
-        pytest.UsageError: a marker has not two nodes, or no keys.
+        pytest.fail.Exception: a marker has not two nodes, or no keys.
     """
     if FIXTURE not in metafunc.fixturenames:
         return
     markers = [*metafunc.definition.iter_markers("impair")]
+    if any(len(marker.args) != _ENDS or not marker.kwargs.keys() - {"lab"} for marker in markers):
+        said = 'impair takes two nodes and keys of a link: impair("client", "server", loss="5%")'
+        pytest.fail(f"In {metafunc.definition.nodeid}: {said}", pytrace=False)
     combinations = [*product(*map(_changes, markers))]
     metafunc.parametrize(FIXTURE, combinations, ids=lambda changes: "-".join(map(str, changes)), indirect=True)
 
@@ -66,8 +69,6 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 def _changes(marker: pytest.Mark) -> list[LinkChange]:
     keys = dict(marker.kwargs)
     lab = keys.pop("lab", "lab")
-    if len(marker.args) != _ENDS or not keys:
-        raise pytest.UsageError('impair takes two nodes and keys of a link: impair("client", "server", loss="5%")')
     values = [value if isinstance(value, list | tuple) else [value] for value in keys.values()]
     source, destination = marker.args
     return [LinkChange(lab, source, destination, dict(zip(keys, chosen, strict=True))) for chosen in product(*values)]
@@ -84,4 +85,4 @@ def impair(request: pytest.FixtureRequest) -> None:
         try:
             lab.link(change.source, change.destination).update(**change.keys)
         except TestbedError as error:
-            pytest.fail(f"{change}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"{change}: {error}", pytrace=False) from None

@@ -165,7 +165,8 @@ class Run:
         for summary in (*self.summaries, *self.groups):
             if summary.workload == workload:
                 return summary
-        raise KeyError(workload)
+        names = ", ".join(dict.fromkeys(summary.workload for summary in (*self.groups, *self.summaries)))
+        raise KeyError(f"no workload {workload!r} in {self.path}; there are {names or 'none'}")
 
     def __getitem__(self, workload: str) -> Summary:
         """Return the summary of a workload: `run["download"].goodput`; see `summary`."""

@@ -40,8 +40,8 @@ class StepStart:
         if late_ns <= LATE_NS:
             return None
         if len(self.began_ns) == 1:
-            return f"{last} began {late_ns / 1e6:.0f} ms after its start"
+            return f"{last} began {late_ns / 1e6:.0f} ms late"
         return (
             f"{len(self.began_ns)} workloads began {self.spread_ns / 1e6:.0f} ms apart; "
-            f"the last, {last}, {late_ns / 1e6:.0f} ms after the start"
+            f"the last, {last}, {late_ns / 1e6:.0f} ms late"
         )

@@ -76,7 +76,7 @@ def translate(error: ValidationError, document: Document) -> Iterator[Problem]:
 def foreign(document: Document) -> Iterator[Problem]:
     """Yield the one problem of a file that is something else than a topology."""
     data = document.data
-    if not isinstance(data, dict) or not data or (data.keys() & _fields(Topology).keys()) - {"name"}:
+    if not isinstance(data, dict) or not data.keys() - {"name"} or data.keys() & _fields(Topology).keys() - {"name"}:
         return
     if any(difflib.get_close_matches(str(key), ("nodes", "links", "networks"), 1) for key in islice(data, _LOOKED_AT)):
         return

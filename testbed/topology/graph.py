@@ -63,6 +63,7 @@ class Graph:
         hidden: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> None:
         self._on = on
+        self._cost = cost
         self._routers = routers
         self._hidden = {router: networks for router, networks in hidden.items() if networks}
         members: defaultdict[str, list[str]] = defaultdict(list)
@@ -147,9 +148,11 @@ class Graph:
         if shared := [name for name in self._on[source] if name in arrivals]:
             return ((source, destination, shared[0]),)
         reached = [(hop.cost, name) for name in arrivals if (hop := self.next_hops(name).get(source))]
-        if not reached:
-            return None
-        _, arrival = min(reached, key=lambda reach: reach[0])
+        ways = [(cost, self._way(source, destination, name)) for cost, name in reached]
+        return min(ways, key=lambda way: (self._cost_of(way[1]), way[0]), default=(0, None))[1]
+
+    def _way(self, source: str, destination: str, arrival: str) -> tuple[Hop, ...]:
+        """Return the path from one node to another that arrives over one of its networks, which the source reaches."""
         hops: list[Hop] = []
         node = source
         while arrival not in self._on[node] and node != destination:
@@ -159,6 +162,10 @@ class Graph:
         if node != destination:
             hops.append((node, destination, arrival))
         return tuple(hops)
+
+    def _cost_of(self, way: Sequence[Hop]) -> int:
+        """Return what all hops of a path cost, the last one too, which routes to a network don't count."""
+        return sum(self._cost(*hop) for hop in way)
 
     def answers(self, there: Sequence[Hop]) -> tuple[Hop, ...]:
         """Return the path of the answers to packets of a path; empty if there is none.

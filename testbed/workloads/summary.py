@@ -52,9 +52,13 @@ class Summary:
         if name in self.values:
             return self.values[name]
         metric = find(name, self.kind)
+        if metric is None and name in self.labels:  # of all members of a group
+            return self.values[[*self.values][self.labels.index(name)]]
         if metric is None:
             raise KeyError(f"{self.workload} has no {name}; it has {', '.join(self.labels)}")
         if metric.name not in self.values:
+            if several := [label for label in self.labels if label.startswith(f"{metric.label}.")]:
+                raise KeyError(f"{self.workload} is of all members of a group; it has {', '.join(several)}")
             raise KeyError(f"{self.workload} has no {name}: {self.missing.get(metric.name, 'it was not reported')}")
         return self.values[metric.name]
 
@@ -71,6 +75,10 @@ class Summary:
         except KeyError as error:
             raise AttributeError(error.args[0]) from None
 
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{label} {self.shown(label)}" for label in self.labels)
+        return f"<summary {self.workload} ({self.kind}): {figures}>"
+
     def _repr_html_(self) -> str:
         """The metrics as a table, for a notebook."""
         rows = [(label, self.shown(label)) for label in self.labels]
@@ -83,7 +91,7 @@ class Summary:
             KeyError: the workload has no such metric.
         """
         value = self.value(name)
-        metric = find(name, self.kind) or metric_of(name)
+        metric = find(name, self.kind) or metric_of(dict(zip(self.labels, self.values, strict=True)).get(name, name))
         return UNMEASURED if value is None else value if isinstance(value, str) else metric_text(value, metric.unit)
 
     @property

@@ -84,6 +84,9 @@ def test_a_path_ends_where_it_should_and_only_routers_are_between(drawn):
             assert all(hop[1] in routers for hop in path[:-1])
             assert all(hop[2] in on[hop[0]] and hop[2] in on[hop[1]] for hop in path)
             assert len({hop[0] for hop in path}) == len(path)
+            ways = [graph.path(source, destination, network) for network in on[destination]]
+            spent = [sum(costs.get(hop, 1) for hop in way) for way in ways if way]
+            assert sum(costs.get(hop, 1) for hop in path) == min(spent) or set(on[source]) & set(on[destination])
 
 
 @settings(deadline=None, max_examples=25)

@@ -38,6 +38,21 @@ def test_names_are_there_and_imported_when_used():
         testbed.Lub  # type: ignore[attr-defined]  # noqa: B018
 
 
+@pytest.mark.parametrize("used", ["pytest.lab_fixture", "runs.load", "lab.Lab", "topology.load"])
+def test_modules_are_imported_when_used(used):
+    code = f"import testbed; print(testbed.{used})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_summary_says_what_it_has():
+    values = {"goodput_bps.min": 1e6, "goodput_bps.sum": 3e6}
+    group = Summary(workload="up", kind="tcp-stream", values=values, missing={})
+    assert repr(group) == "<summary up (tcp-stream): goodput.min 1 mbit/s, goodput.sum 3 mbit/s>"
+    assert group["goodput.sum"] == group.number("goodput_bps.sum") == 3e6
+    with pytest.raises(AttributeError, match=r"up is of all members of a group; it has goodput.min, goodput.sum"):
+        group.goodput  # noqa: B018
+
+
 def test_a_topology_built_in_python_is_that_of_the_file():
     assert resolve(testbed.build("mine", **KEYS)) == resolve(topology.loads(YAML, "mine.yml"))
     assert isinstance(testbed.build("mine", **KEYS), testbed.Topology)

@@ -375,6 +375,8 @@ def test_a_wrong_marker(session, marks, said):
     text = f"import pytest\n\n@pytest.mark.{marks}\ndef test_never_runs(lab):\n    raise AssertionError\n"
     result = session(text, notes="")
     result.stdout.fnmatch_lines([f"*{said}"])
+    result.stdout.no_fnmatch_line("*testbed/pytest_plugin/*")  # our code is not what its author has to read
+    result.stdout.no_fnmatch_line("During handling*")
 
 
 LACKING = """

@@ -36,6 +36,13 @@ def test_a_property_not_measured_is_a_reservation_and_passes():
     assert silent.reservations == ("drops not measured: a script",)
 
 
+def test_it_is_readable_where_python_shows_it():
+    assert repr(CHECK) == (
+        "<check of client -> server on wan: as requested; "
+        "requested delay 20 ms, loss 7.41 % in bursts of 4, 940 of 1000 probes arrived>"
+    )
+
+
 def test_json_and_back():
     assert codec.decode(codec.encode(CHECK), LinkCheck) == CHECK
     assert codec.encode(CHECK)["passed"] is True

@@ -26,8 +26,8 @@ def test_a_start_tells_how_far_apart_workloads_began(late_ns):
 
 def test_a_late_start_is_described_in_a_sentence():
     start = StepStart(start_ns=0, began_ns={"a": 1 * MS, "b": 63 * MS})
-    assert start.remark == "2 workloads began 62 ms apart; the last, b, 63 ms after the start"
-    assert StepStart(start_ns=0, began_ns={"a": 63 * MS}).remark == "a began 63 ms after its start"
+    assert start.remark == "2 workloads began 62 ms apart; the last, b, 63 ms late"
+    assert StepStart(start_ns=0, began_ns={"a": 63 * MS}).remark == "a began 63 ms late"
 
 
 def test_a_run_keeps_them(tmp_path, plan):

@@ -116,6 +116,10 @@ def test_paths_of_lower_cost_are_taken(costly):
     assert ways(SQUARE.replace("  - {wire: [a, b]}\n", costly)) == ["c", "d"]
 
 
+def test_the_cost_of_the_last_hop_counts():
+    assert ways(SQUARE.replace("{wire: [b, d]}", "{wire: [b, d], cost: 5}")) == ["c", "d"]
+
+
 def test_static_routes_take_the_place_of_computed_ones():
     found = plan(
         "name: x\nnetworks: {lan: {subnet: 198.18.1.0/24}}\n"
