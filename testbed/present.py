@@ -15,7 +15,7 @@ _LONGEST_NAME = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentAttachment:
-    """An interface on a Docker network of driver `bridge`; or, of a network namespace, on a bridge or a cable."""
+    """An interface on a Docker network; or, of a network namespace, on a bridge or a cable."""
 
     network: str
     address: IPv4Address
@@ -28,6 +28,7 @@ class PresentContainer:
 
     Attributes:
         name: in the Docker Engine; of a namespace, its path.
+        host: its machine, where there are several; else empty.
         project, service, number: of compose; empty, and 0, where compose did not make the container.
         attachments: where links can be impaired.
         namespace: name of the container whose network namespace it has; its own name where that is its own. Of a
@@ -36,6 +37,7 @@ class PresentContainer:
     """
 
     name: str
+    host: str = ""
     project: str = ""
     service: str = ""
     number: int = 0
@@ -46,7 +48,7 @@ class PresentContainer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentNetwork:
-    """A Docker network of driver `bridge` with IPv4; or a bridge, or a cable between two network namespaces.
+    """A Docker network of driver `bridge`, or `overlay` of machines, with IPv4; or a bridge or cable of namespaces.
 
     Attributes:
         name: in the Docker Engine; or that of the bridge, behind that of its namespace unless it is the machine's own;
@@ -73,6 +75,7 @@ class Present:
     """All that a Docker Engine has, by name; or what there is of network namespaces.
 
     Attributes:
+        containers: of several machines, by `MACHINE/NAME`.
         namespaces: by what a file calls them: a name of `ip netns`, the pid of a process, or a path.
         composed: name of the compose project that is still to be brought up, whose containers and networks are among
             the others; empty where there is none.
@@ -93,12 +96,17 @@ class Present:
         found = [container for container in self.containers.values() if container.project == project]
         return sorted(found, key=lambda container: (container.service, container.number))
 
-    def mac(self, name: str, network: str) -> str:
+    def mac(self, name: str, network: str, host: str = "") -> str:
         """The MAC that a container, or a namespace, has on a network; KeyError where it is not on it."""
-        for attachment in {**self.containers, **self.namespaces}[name].attachments:
+        for attachment in {**self.containers, **self.namespaces}[placed(name, host)].attachments:
             if attachment.network == network:
                 return attachment.mac
         raise KeyError(network)
+
+
+def placed(name: str, host: str) -> str:
+    """Return the key of a container among those of several machines; its name where there is one machine."""
+    return f"{host}/{name}" if host else name
 
 
 def as_name(text: str) -> str:

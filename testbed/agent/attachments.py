@@ -16,6 +16,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from testbed.agent import aliases, sender_macs, switch
+from testbed.agent.distant import DistantAgents
 from testbed.agent.incidents import FAILURES, Incidents
 from testbed.agent.members import Whose
 from testbed.agent.messages import AttachmentReport
@@ -60,6 +61,7 @@ class Attachments:
     wires: Wires
     lab_events: InitVar[Events]
     is_off: Callable[[str], bool] = field(default=lambda _: False)
+    distant: DistantAgents = field(init=False)
     _incidents: Incidents = field(init=False)
     _events: PortEvents = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,6 +76,7 @@ class Attachments:
     """By port, packets that were dropped while its node was on its way back from a fault."""
 
     def __post_init__(self, lab_events: Events) -> None:
+        self.distant = DistantAgents(self.wiring, self.links)
         self._incidents = Incidents(lab_events)
         self._events = PortEvents(self.wiring, self._side_changed, self._node_changed)
         self.links.steering.access.before_opening = self.wires.let_pass
@@ -93,6 +96,7 @@ class Attachments:
                 if not self._wake.is_set() and not any(port.is_starting for port in self._new.values()):
                     self._settled.set()
         finally:
+            self.distant.close()
             self._events.close()
 
     async def recognise(self) -> None:
@@ -255,11 +259,7 @@ class Attachments:
         while self._learned:
             if sender := sender_macs.follow_mac(self.wiring, *self._learned.pop(0), self._incidents):
                 self._changed.add(sender)
-        while self._changed:
-            name = self._changed.pop()
-            if not self.wiring.nodes[name].has_ended:
-                with self._incidents.noting(f"the links of node {name} could not be adapted to what changed in it"):
-                    await sender_macs.follow_node(self.wiring, self.links, name)
+        await self._follow_changed()
         with self._incidents.noting("links with this machine could not follow its addresses"):
             await self.links.follow_addresses()
         try:
@@ -274,6 +274,16 @@ class Attachments:
                 new.failure = str(error)
         await self._return_wires()
         self.wires.return_routes()
+
+    async def _follow_changed(self) -> None:
+        """Adapt links to what has changed in nodes: interfaces, and MACs that they send with."""
+        while self._changed:
+            name = self._changed.pop()
+            if not self.wiring.nodes[name].has_ended:
+                with self._incidents.noting(f"the links of node {name} could not be adapted to what changed in it"):
+                    await sender_macs.follow_node(self.wiring, self.links, name)
+                for port in [port for place, port in self.wiring.ports.items() if place[0] == name]:
+                    await self._tell(port)
 
     async def _return_wires(self) -> None:
         """Connect the containers that have started again. Their ports are closed before they are switched on."""
@@ -292,6 +302,7 @@ class Attachments:
             port = self._gone.pop()
             with self._incidents.noting(f"the links to {port} could not be taken apart"):
                 await self.links.detach(port)
+            await self._tell(port)
 
     async def _let_go(self, name: str) -> None:
         """Release a namespace that has lost its name or its process: close all that the agent holds of it."""
@@ -326,8 +337,10 @@ class Attachments:
         if port.network in self.wiring.open_networks:  # where it may have any address
             address, *_ = [*addresses(port, self.wiring), port.address]
             port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
+            self.members.moved(port.node)
         self.wires.give_addresses(port.node)
         impaired = await self.links.attach(port)
+        await self._tell(port)
         self._open(port)
         self._new.pop(key, None)
         self._returned.add((port.node, port.network))
@@ -345,6 +358,14 @@ class Attachments:
         if impaired and passed:
             self._incidents.note(
                 f"{passed} packets reached or left {port} without impairments, before its links were ready"
+            )
+
+    async def _tell(self, port: Port) -> None:
+        """Have the agents on other machines know how a node sends, or that it is gone."""
+        for machine in await self.distant.tell(port, has_gone=port.place in self.wiring.gone):
+            self._incidents.note(
+                f"the agent on machine {machine} did not confirm the MACs of node {port.node} on network "
+                f"{port.network}: there, packets of {port.node} may pass without impairments"
             )
 
     def _open(self, port: Port) -> None:

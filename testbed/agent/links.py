@@ -313,6 +313,15 @@ class Links:
             links = [key for key in self._links if ends in [(node, key.network) for node in key.nodes]]
             self._adapt(port, [self._links[key] for key in links])
 
+    async def follow_distant(self, network: str) -> None:
+        """Know the nodes of a network on other machines by what they send with now.
+
+        Raises:
+            LabError: as `attach`.
+        """
+        async with self._exclusive:
+            self.steering.set_rules(self.steering.ports_present([network]))
+
     async def follow_addresses(self) -> None:
         """Tell `host` from `internet` by the addresses that the machine has now.
 

@@ -67,7 +67,8 @@ class Members:
         if port := self.wiring.returned(place, network, owner):
             return port
         if owner is None:
-            is_seen = not device.peer or (self.engine is None and owners.is_named(side.fd, device))
+            is_seen = not device.peer or owners.is_balancer(side.fd, device)
+            is_seen = is_seen or (self.engine is None and owners.is_named(side.fd, device))
             return Whose.NO_NODE if is_seen else Whose.UNSEEN
         for container in owner.pids:
             if (described := await self._described(container)) and (node := self._node_of(described)):
@@ -83,7 +84,7 @@ class Members:
         side, device = place
         owner = owners.owner_of(side.fd, device) if device.peer else None
         if owner is None:
-            return not device.peer
+            return not device.peer or owners.is_balancer(side.fd, device)
         found = [await self._described(container) for container in owner.pids]
         return not any(described and self._node_of(described) for described in found)
 
@@ -156,6 +157,11 @@ class Members:
             and node in (identity.service, f"{identity.service}-{identity.number}")
         ]
         return [node for _, node in sorted(found)]
+
+    def moved(self, node: str) -> None:
+        """Note that a node may have other addresses than when it was adopted."""
+        if node in self.wiring.identities:
+            self._changed.setdefault(node, node)
 
     async def notice_departures(self) -> Collection[str]:
         """Look for nodes that have left since the last time.

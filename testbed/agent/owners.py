@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _PROC = Path("/proc")
 _NAMED = Path("/run/netns")
+_BALANCERS = Path("/run/docker/netns")
 
 _IDENTITY = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 """A container's id in the path of a cgroup: `/docker/ID`, `/system.slice/docker-ID.scope`."""
@@ -61,6 +62,18 @@ def owner_of(side: int, port: Device) -> Owner | None:
 def is_named(side: int, port: Device) -> bool:
     """Whether the other end of a port is in a namespace that has a name (`ip netns`); see `owner_of`."""
     for path in _NAMED.glob("*"):
+        with suppress(OSError):
+            if _other_end(side, port, path):
+                return True
+    return False
+
+
+def is_balancer(side: int, port: Device) -> bool:
+    """Whether a port of an overlay network is that of the machine's load balancer, where a Swarm's virtual IPs are.
+
+    Its namespace, in which no process is, has a name that begins with `lb_`; see `owner_of`.
+    """
+    for path in _BALANCERS.glob("lb_*"):
         with suppress(OSError):
             if _other_end(side, port, path):
                 return True

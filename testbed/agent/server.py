@@ -113,6 +113,7 @@ class Server:
             messages.Create: self._create,
             messages.Adopt: self._adopt,
             messages.Await: self._await,
+            messages.Meet: attachments.distant.meet,
             messages.Launch: self._commands.launch,
             messages.Accepts: self._accepts,
             messages.NextHops: self._next_hops,

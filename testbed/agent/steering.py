@@ -147,11 +147,12 @@ class Steering:
         """Make nodes on other machines permanent neighbours of nodes here, on the networks that both are on.
 
         The driver of overlay networks answers ARP itself, on the sender's machine. So this changes nothing but the time
-        of the first packet.
+        of the first packet. On an open network the neighbour tables are not ours.
         """
         by_network: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for (_, network), (mac, addresses) in self.wiring.distant.items():
-            by_network[network] |= dict.fromkeys(addresses, mac)
+            if network not in self.wiring.open_networks:
+                by_network[network] |= dict.fromkeys(addresses, mac)
         wanted = {*nodes}
         for port in self.ports_present(by_network) if by_network else ():
             if port.node in wanted:

@@ -13,6 +13,8 @@ from testbed.errors import LabError, unknown_node
 from testbed.names import BUILT_IN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from testbed.agent.messages import ContainerIdentity
     from testbed.agent.netlink import RouteSocket
     from testbed.agent.owners import Owner
@@ -125,6 +127,15 @@ class Wiring:
         """Add the place of a node on another machine."""
         self.distant[node, network] = mac, addresses
         self.senders.setdefault(network, {})[mac] = node
+
+    def move_distant(self, node: str, network: str, macs: Sequence[str], addresses: Sequence[str]) -> None:
+        """Know a node on another machine by other MACs; without any, until it is back, by none."""
+        senders = self.senders[network]
+        for mac in [mac for mac, sender in senders.items() if sender == node]:
+            del senders[mac]
+        senders |= dict.fromkeys(macs, node)
+        if macs:
+            self.distant[node, network] = macs[0], tuple(addresses)
 
     def addresses(self, node: str, network: str) -> tuple[str, ...]:
         """The addresses that a node has on a network, also while it is gone; KeyError where it is not on it."""

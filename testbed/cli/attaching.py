@@ -45,6 +45,14 @@ class _WithLinks(click.Command):
 @click.argument("names", metavar="[PROJECT|CONTAINER...]", nargs=-1)
 @click.option("--name", metavar="LAB", help="Name of the lab; by default that of the project or first container.")
 @click.option(
+    "--host",
+    "hosts",
+    metavar="MACHINE=ADDRESS",
+    multiple=True,
+    help="A machine of a Swarm: its Docker Engine's address (ssh://, tcp://) or Docker context. Once for each machine; "
+    "containers are then called MACHINE/CONTAINER.",
+)
+@click.option(
     "--link",
     "links",
     metavar="A,B KEY=VALUE...",
@@ -75,6 +83,7 @@ def attach_command(
     file: Path | None,
     engine: str | None,
     *,
+    hosts: tuple[str, ...],
     namespaces: bool,
     wait: bool,
     check_budget: float | None,
@@ -87,6 +96,7 @@ def attach_command(
     testbed attach shop --link web,db delay=40ms loss=2%
     testbed attach a b --link 'a->b' rate=5mbit queue=100ms
     testbed attach --namespace red blue --link red,blue delay=40ms
+    testbed attach --host m1=ssh://user@m1 --host m2=ssh://user@m2 m1/web m2/db --link web,db delay=40ms
 
     Nothing inside the containers is changed. The nodes of a compose project are its services. The exit status is 1 if a
     link is not as requested; it stays as it is.
@@ -98,8 +108,10 @@ def attach_command(
             "two-outputs", "--wait ends when it is told to, so there is nothing to print", "leave --json out"
         )
     if file is None:
-        topology, has_links = _topology(names, links, name, engine, namespaces=namespaces), bool(links)
+        topology, has_links = _topology(names, links, name, engine, hosts=hosts, namespaces=namespaces), bool(links)
     else:
+        if hosts:
+            raise UsageError("two-sources", "--file has the hosts, so --host can't be given", "write it into the file")
         topology, has_links = _of_file(file, names, links), True
         if wait:
             return _stay(topology, name, engine)
@@ -122,12 +134,19 @@ def attach_command(
 
 
 def _topology(
-    names: tuple[str, ...], links: tuple[str, ...], name: str | None, engine: str | None, *, namespaces: bool
+    names: tuple[str, ...],
+    links: tuple[str, ...],
+    name: str | None,
+    engine: str | None,
+    *,
+    hosts: tuple[str, ...],
+    namespaces: bool,
 ) -> Topology:
     requested = {f"--link {text}": _link(text) for text in links}
     if len(requested) < len(links):
         raise UsageError("duplicate-link", "a --link is given twice", "leave one of them out")
-    return labs.attached(names, requested, namespaces=namespaces, name=name, engine=engine)
+    machines = options.key_values(hosts, "east=ssh://user@east.example")
+    return labs.attached(names, requested, hosts=machines, namespaces=namespaces, name=name, engine=engine)
 
 
 def _of_file(file: Path, names: tuple[str, ...], links: tuple[str, ...]) -> Topology:

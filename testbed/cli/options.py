@@ -63,17 +63,17 @@ class BringUp:
         return lab.resolve(topology, lab=self.name, runtime=self.runtime, engine=self.engine, seed=self.seed)
 
 
-def key_values(words: Sequence[str]) -> dict[str, object]:
+def key_values(words: Sequence[str], example: str = "delay=40ms") -> dict[str, str]:
     """Return words of the form KEY=VALUE as a mapping.
 
     Raises:
         UsageError: `not-key-value`, `duplicate-key`.
     """
-    found: dict[str, object] = {}
+    found: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise UsageError("not-key-value", f"{word!r} is not of the form KEY=VALUE", "write it like delay=40ms")
+            raise UsageError("not-key-value", f"{word!r} is not of the form KEY=VALUE", f"write it like {example}")
         if key in found:
             raise UsageError("duplicate-key", f"{key} is given twice", "leave one of them out")
         found[key] = value

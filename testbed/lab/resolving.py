@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from testbed import plan
 from testbed import runtime as runtimes
+from testbed.plan import placement
 
 if TYPE_CHECKING:
     from testbed.plan.model import Plan
@@ -39,7 +40,8 @@ def resolve(
 
     asked, names = runtime or topology.runtime, attaching.namespaces(topology.document)
     runtime = (NAMESPACES if names else CONTAINERS) if asked == "auto" else asked
-    found = runtimes.load(runtime).discover(names) if topology.attaches_running else Present()
+    runtime = placement.runtime(topology, runtime)
+    found = runtimes.load(runtime).discover(names, topology.hosts) if topology.attaches_running else Present()
     if not (topology.compose and topology.compose.file):
         return plan.resolve(discovered(topology, found), lab=lab, runtime=runtime, engine=engine, seed=seed)
     project = topology.compose.from_files(topology.directory, lab or topology.name)

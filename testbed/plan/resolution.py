@@ -191,7 +191,7 @@ def _mac(topology: Topology, node: str, network: str, address: Address) -> str:
     entry, present = topology.nodes[node], topology.segments[network].present
     name = entry.container or entry.namespace
     if name and present:
-        return topology.present.mac(name, present)
+        return topology.present.mac(name, present, entry.host or "")
     return topology.attachments(node)[network].mac or addresses.mac(address)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -156,11 +157,12 @@ class Runtime(Protocol):
         """
         ...
 
-    def discover(self, names: Sequence[str] = ()) -> Present:
+    def discover(self, names: Sequence[str] = (), hosts: Mapping[str, str] = MappingProxyType({})) -> Present:
         """Return the containers or network namespaces that exist already, whichever program made them.
 
         Args:
             names: of network namespaces: names, pids or paths; without any, all containers are returned.
+            hosts: addresses of Docker Engines by machine, where there are several.
 
         Raises:
             MachineError: this runtime has none, or can't be reached.

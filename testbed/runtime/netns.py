@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 from testbed.agent import messages, node_logs, protocol
@@ -95,7 +96,7 @@ class NetnsRuntime:
                 raise MachineError("not-controlled", message, "leave the event out, or let the lab make the node")
         netns_services.require(plan)
 
-    def discover(self, names: Sequence[str] = ()) -> Present:
+    def discover(self, names: Sequence[str] = (), hosts: Mapping[str, str] = MappingProxyType({})) -> Present:  # noqa: ARG002
         """See `testbed.runtime.Runtime`. Refuses containers."""
         if not names:
             raise _only_docker("the topology names containers or networks that are there already")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from testbed.present import as_name
+from testbed.present import as_name, placed
 from testbed.topology.base import Fault
 from testbed.topology.problems import nearest, quote
 from testbed.topology.values import LARGEST_MTU
@@ -83,7 +83,11 @@ class _Filling:
         data = self.source.data
         assert isinstance(data, dict)  # noqa: S101  # it was validated
         own = {name: entry or {} for name, entry in _mapping(data, "nodes").items()}
-        named = {name: str(entry["container"]) for name, entry in own.items() if "container" in entry}
+        named = {
+            name: self._where(str(entry["container"]), str(entry.get("host", "")))
+            for name, entry in own.items()
+            if "container" in entry
+        }
         for name, container in named.items():
             self._take(name, "container", container, self.present.containers)
         spaces = {name: str(entry["namespace"]) for name, entry in own.items() if "namespace" in entry}
@@ -94,8 +98,7 @@ class _Filling:
         self._join_namespaces()
         networks = self._networks(_mapping(data, "networks"))
         nodes = {name: entry for name, entry in own.items() if name not in {**named, **spaces}} | {
-            name: own.get(name, {"container": found.name}) | {"networks": self._addresses(found)}
-            for name, found in self.nodes.items()
+            name: own.get(name, {"container": found.name}) | self._place(found) for name, found in self.nodes.items()
         }
         places = dict(self.source.places)
         places |= {("nodes", name): places["compose",] for name in nodes if ("nodes", name) not in places}
@@ -109,6 +112,11 @@ class _Filling:
         """The compose project whose containers are nodes."""
         return self.present.composed or str(_mapping(self.source.data, "compose").get("project", ""))
 
+    def _where(self, container: str, host: str) -> str:
+        """Return the key of a container; without a host, it is the one of that name if there is only one."""
+        found = [key for key, each in self.present.containers.items() if each.name == container]
+        return found[0] if len(found) == 1 and not host else placed(container, host)
+
     def _fault(self, path: Path, code: str, said: str, hint: str = "") -> None:
         self.faults.append(Fault(path, code, said, hint))
 
@@ -117,7 +125,11 @@ class _Filling:
         path = ("nodes", name, kind)
         found = present.get(wanted)
         if found is None:
+            name_alone = wanted.rpartition("/")[2]
+            elsewhere = [each.host for each in present.values() if each.host and each.name == name_alone]
             hint = nearest(wanted, present, f"{kind}s") if present else ""
+            if elsewhere:
+                hint = f"{name_alone} runs on {' and '.join(elsewhere)}: say so by host: {elsewhere[0]}"
             self._fault(path, f"unknown-{kind}", f"is {quote(wanted)}, and there is no such {kind}", hint)
         elif found.problem:
             self._fault(path, "not-attachable", f"is {quote(wanted)}, which {found.problem}")
@@ -155,9 +167,9 @@ class _Filling:
 
     def _join_namespaces(self) -> None:
         """Make one node of all containers that share a network namespace; the other names mean the same node."""
-        owners = {each.name: name for name, each in self.nodes.items() if each.namespace == each.name}
+        owners = {(each.host, each.name): name for name, each in self.nodes.items() if each.namespace == each.name}
         for name, each in list(self.nodes.items()):
-            owner = owners.setdefault(each.namespace, name)
+            owner = owners.setdefault((each.host, each.namespace), name)
             if owner != name:
                 del self.nodes[name]
                 self.same[name] = owner
@@ -172,8 +184,9 @@ class _Filling:
             if wanted is None:
                 result[word] = raw
             elif wanted not in self.present.networks:
-                hint = nearest(str(wanted), self.present.networks, "bridge networks")
-                said = f"is {quote(str(wanted))}, and there is no such bridge network"
+                kind = f"{'overlay' if _mapping(self.source.data, 'hosts') else 'bridge'} network"
+                hint = nearest(str(wanted), self.present.networks, f"{kind}s")
+                said = f"is {quote(str(wanted))}, and there is no such {kind}"
                 self._fault(("networks", word, "present"), "unknown-network", said, hint)
             else:
                 self.words[str(wanted)] = word
@@ -200,8 +213,10 @@ class _Filling:
         candidates = chain([word], (f"{word}-{number}" for number in count(2)))
         return next(each for each in candidates if each not in taken)
 
-    def _addresses(self, container: PresentContainer) -> Data:
-        return {self.words[each.network]: {"address": str(each.address)} for each in container.attachments}
+    def _place(self, container: PresentContainer) -> Data:
+        """Where a container is: its networks, with its addresses, and its machine if there are several."""
+        networks = {self.words[each.network]: {"address": str(each.address)} for each in container.attachments}
+        return {"networks": networks} | ({"host": container.host} if container.host else {})
 
     def _name_nodes(self, data: Data) -> None:
         """Have links, events, workloads and what is observed name nodes, where they name one that is the same."""

@@ -107,6 +107,22 @@ class Adopt(Call[None], frozen=True, kw_only=True):
     distant: tuple[DistantNode, ...] = ()
 
 
+class Meet(Call[None], frozen=True, kw_only=True):
+    """Tell the agents on other machines of the nodes here, and hear of theirs, as long as the lab is up.
+
+    Attributes:
+        machine: name of this one.
+        anchor: path of the network namespace of the lab's anchor here, as seen from the agent.
+        key: hexadecimal, with which the agents of the lab sign what they tell each other.
+        peers: by network of others, the addresses of the anchors there, by machine.
+    """
+
+    machine: str
+    anchor: str
+    key: str
+    peers: Mapping[str, Mapping[str, str]]
+
+
 class WatchedNetwork(Payload, frozen=True, kw_only=True):
     """A network that is not the lab's own, before any node is seen there.
 

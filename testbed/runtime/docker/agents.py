@@ -39,6 +39,9 @@ _SOCKET = "/run/testbed/agent.sock"
 _CODE = "/run/testbed/code"
 _JOURNAL = "/run/testbed/agent.journal"
 _ENVIRONMENT = {"PYTHONPATH": _CODE}
+SANDBOXES = "/run/docker/netns"
+"""Where an agent in a container has the network namespaces of containers and overlay networks."""
+
 _NO_SUCH_PATH = ("bind source path does not exist", "no such file or directory")
 """In what the Docker Engine, and what podman, says of a path to share that its machine does not have."""
 
@@ -280,7 +283,7 @@ def _create(
     api = engine.api
     mounts = [Mount(path, path, type="bind") for path in sorted(shared)]
     if sandboxes:
-        mounts.append(Mount("/run/docker/netns", sandboxes, type="bind", read_only=True))
+        mounts.append(Mount(SANDBOXES, sandboxes, type="bind", read_only=True))
     with refusals("agent"):
         container: str = api.create_container(
             image,

@@ -15,9 +15,10 @@ from docker.errors import NotFound
 
 from testbed.agent.messages import ContainerIdentity, PresentNode
 from testbed.errors import LabError, UsageError
-from testbed.present import Present, PresentAttachment, PresentContainer, PresentNetwork
+from testbed.present import Present, PresentAttachment, PresentContainer, PresentNetwork, placed
 from testbed.runtime.docker import objects
 from testbed.runtime.docker.engine import in_parallel, refusals
+from testbed.runtime.docker.overlays import VXLAN_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -31,12 +32,17 @@ _PROJECT, _SERVICE, _NUMBER, _ONE_OFF, _NETWORK = (
 )
 _MTU = "com.docker.network.driver.mtu"
 _DEFAULT_MTU = 1500
+OVERLAY = "overlay"
 _SHARED = "container:"
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-def discover(engine: DockerEngine) -> Present:
-    """Return all containers of a Docker Engine, and its bridge networks.
+def discover(engine: DockerEngine, driver: str = "bridge") -> Present:
+    """Return all containers of a Docker Engine, and the networks where their links can be impaired.
+
+    Args:
+        engine: which runs them.
+        driver: of the networks: `bridge`, or `overlay` of a Swarm, of which only attachable ones are returned.
 
     Raises:
         LabError: `docker-refused`.
@@ -46,9 +52,9 @@ def discover(engine: DockerEngine) -> Present:
     if engine.is_podman:  # its list has no HostConfig, and gives a network's name as its id
         listed = in_parallel(partial(_with_host_options, engine), listed)
         networks |= {each["Name"]: each for each in networks.values()}
-    subnets = {each["Name"]: subnet for each in networks.values() if (subnet := _subnet(each))}
+    subnets = {each["Name"]: subnet for each in networks.values() if (subnet := _subnet(each, driver))}
     names = {each["Id"]: objects.name_of(each) for each in listed}
-    containers = {objects.name_of(each): _container(each, names, networks, subnets) for each in listed}
+    containers = {objects.name_of(each): _container(each, names, networks, subnets, driver) for each in listed}
     for name, each in containers.items():  # what shares a namespace is where its owner is
         owner = containers.get(each.namespace)
         if owner is not None and owner is not each and not each.problem:
@@ -64,6 +70,22 @@ def discover(engine: DockerEngine) -> Present:
             for each in networks.values()
             if each["Name"] in subnets
         },
+    )
+
+
+def merged(found: Mapping[str, Present]) -> Present:
+    """Return what several machines have as one: containers by machine and name, networks with all addresses."""
+    networks: dict[str, PresentNetwork] = {}
+    for network in (each for present in found.values() for each in present.networks.values()):
+        used = networks.get(network.name, network).used
+        networks[network.name] = replace(network, used=used | network.used)
+    return Present(
+        containers={
+            placed(name, machine): replace(each, host=machine)
+            for machine, present in found.items()
+            for name, each in present.containers.items()
+        },
+        networks=networks,
     )
 
 
@@ -200,6 +222,7 @@ def _container(
     names: Mapping[str, str],
     networks: Mapping[str, Mapping[str, Any]],
     subnets: Mapping[str, IPv4Network],
+    driver: str,
 ) -> PresentContainer:
     mode = each["HostConfig"]["NetworkMode"]
     endpoints = {networks[end["NetworkID"]]["Name"]: end for end in _endpoints(each) if end["NetworkID"] in networks}
@@ -224,8 +247,9 @@ def _container(
     elif shared and shared not in names:
         problem = "shares the network namespace of a container that is gone"
     elif not shared and not attachments:
-        drivers = ", ".join(sorted({f"{name} ({_driver(networks, name)})" for name in endpoints}))
-        problem = f"is on no bridge network with IPv4, which is where links are impaired: it is on {drivers or 'none'}"
+        kinds = ", ".join(sorted({f"{name} ({_kind(networks, name)})" for name in endpoints}))
+        wanted = "attachable overlay network" if driver == OVERLAY else "bridge network"
+        problem = f"is on no {wanted} with IPv4, which is where links are impaired: it is on {kinds or 'none'}"
     return PresentContainer(
         name=objects.name_of(each),
         project=project,
@@ -247,24 +271,28 @@ def _endpoints(container: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(((container.get("NetworkSettings") or {}).get("Networks") or {}).values())
 
 
-def _driver(networks: Mapping[str, Mapping[str, Any]], name: str) -> str:
-    return next(str(each["Driver"]) for each in networks.values() if each["Name"] == name)
+def _kind(networks: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    network = next(each for each in networks.values() if each["Name"] == name)
+    shut = network["Driver"] == OVERLAY and not network["Attachable"]
+    return f"{network['Driver']}{', made without --attachable' * shut}"
 
 
-def _subnet(network: Mapping[str, Any]) -> IPv4Network | None:
-    """The IPv4 subnet of a bridge network."""
-    pools = network["IPAM"]["Config"] or () if network["Driver"] == "bridge" else ()
+def _subnet(network: Mapping[str, Any], driver: str) -> IPv4Network | None:
+    """The IPv4 subnet of a network, if its links can be impaired."""
+    able = network["Driver"] == driver and (driver != OVERLAY or network["Attachable"])
+    pools = network["IPAM"]["Config"] or () if able else ()
     return next((IPv4Network(pool["Subnet"]) for pool in pools if ":" not in pool["Subnet"]), None)
 
 
 def _network(each: Mapping[str, Any], subnet: IPv4Network, used: set[IPv4Address]) -> PresentNetwork:
     pools = [pool for pool in each["IPAM"]["Config"] if ":" not in pool["Subnet"]]
     labels = each.get("Labels") or {}
+    headers = VXLAN_BYTES if each["Driver"] == OVERLAY else 0
     return PresentNetwork(
         name=each["Name"],
         subnet=str(subnet),
         gateway=pools[0].get("Gateway") or _default_gateway(pools[0]),
-        mtu=int((each.get("Options") or {}).get(_MTU, _DEFAULT_MTU)),
+        mtu=int((each.get("Options") or {}).get(_MTU, _DEFAULT_MTU)) - headers,
         internal=each["Internal"],
         project=labels.get(_PROJECT, ""),
         word=labels.get(_NETWORK, ""),

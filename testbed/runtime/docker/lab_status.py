@@ -47,7 +47,8 @@ def of_all(find_engine: Callable[[], DockerEngine], connect: Callable[[str], Age
 def of_one(engine: DockerEngine, lab: str, connect: Callable[[str], Agent]) -> LabStatus:
     """Return the state of a lab, as `of_all`."""
     nodes = {node: container["State"] for node, container in objects.nodes_of(engine, lab, {}).items()}
-    return _status(engine, lab, connect, dict(sorted(nodes.items())), {})
+    states_by_name = {objects.name_of(container): container["State"] for container in engine.containers()}
+    return _status(engine, lab, connect, dict(sorted(nodes.items())), states_by_name)
 
 
 def _status(

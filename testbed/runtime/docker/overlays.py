@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from docker.types import IPAMConfig, IPAMPool
 
@@ -19,7 +19,7 @@ from testbed.runtime.docker import objects
 from testbed.runtime.docker.engine import patiently, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from testbed.plan.model import Plan
     from testbed.plan.nodes import Network
@@ -86,16 +86,21 @@ def reserved(plan: Plan, network: Network, count: int) -> IPv4Network:
 
 
 def anchor(engine: DockerEngine, lab: str, networks: Sequence[str]) -> str:
-    """Put an anchor on networks of a lab, and return the directory where the machine's sandboxes are.
+    """Put an anchor on networks, and return the directory where the machine's sandboxes are.
+
+    Args:
+        engine: of the machine.
+        lab: whose anchor it is.
+        networks: at least one, by the Docker Engine's names.
 
     Raises:
         LabError: `docker-refused`.
     """
-    first, *others = [objects.network_name(lab, name) for name in networks]
+    first, *others = networks
     with refusals("anchor"):
         container = engine.api.create_container(
             objects.OWN_IMAGE,
-            name=f"testbed-{lab}.anchor",
+            name=_anchor_name(lab),
             labels=objects.labels(lab, objects.ANCHOR, "1"),
             host_config=engine.api.create_host_config(network_mode=first, cap_drop=["ALL"]),
         )["Id"]
@@ -104,3 +109,31 @@ def anchor(engine: DockerEngine, lab: str, networks: Sequence[str]) -> str:
         patiently(engine.api.start, container)
         settings = engine.api.inspect_container(container)["NetworkSettings"]
     return str(PurePosixPath(settings["SandboxKey"]).parent)
+
+
+class Anchored(NamedTuple):
+    """Where the anchor of a lab is on a machine.
+
+    Attributes:
+        sandbox: name of its network namespace in the directory of sandboxes.
+        addresses: its own, by the Docker Engine's names of networks.
+    """
+
+    sandbox: str
+    addresses: Mapping[str, str]
+
+
+def anchored(engine: DockerEngine, lab: str) -> Anchored:
+    """Return where the anchor of a lab is.
+
+    Raises:
+        LabError: `docker-refused`.
+    """
+    with refusals("anchor"):
+        settings = engine.api.inspect_container(_anchor_name(lab))["NetworkSettings"]
+    addresses = {name: str(end["IPAddress"]) for name, end in settings["Networks"].items()}
+    return Anchored(PurePosixPath(settings["SandboxKey"]).name, addresses)
+
+
+def _anchor_name(lab: str) -> str:
+    return f"testbed-{lab}.anchor"

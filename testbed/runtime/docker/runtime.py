@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 from testbed import logs
@@ -72,7 +73,7 @@ class DockerRuntime:
             raise _only_netns(spaces[0])
         requirements.require(self._engine, plan)
 
-    def discover(self, names: Sequence[str] = ()) -> Present:
+    def discover(self, names: Sequence[str] = (), hosts: Mapping[str, str] = MappingProxyType({})) -> Present:  # noqa: ARG002
         """See `testbed.runtime.Runtime`. Refuses namespaces."""
         if names:
             raise _only_netns(names[0])
@@ -163,11 +164,11 @@ class DockerRuntime:
         """
         from testbed.runtime.docker import discovery  # noqa: PLC0415  # as above
 
-        discovery.require_free(plan, self._other_plans(plan.lab))
+        discovery.require_free(plan, self.other_plans(plan.lab))
         return discovery.identities(plan, self.discover(), composed)
 
-    def _other_plans(self, lab: str) -> Iterator[Plan]:
-        """The plans of all labs but one whose agents can be asked."""
+    def other_plans(self, lab: str) -> Iterator[Plan]:
+        """Yield the plans of all labs but one whose agents can be asked."""
         known = {*state.labs(self.name), *(each["Labels"][objects.LAB] for each in self._engine.containers(agent=None))}
         for other in sorted(known - {lab}):
             with suppress(TestbedError):

@@ -63,7 +63,7 @@ class SpreadAgent(Agent):
             messages.State: self._state,
             messages.Sockets: self._sockets,
             messages.NextHops: self._next_hops,
-            messages.Remember: self._all,
+            messages.Remember: self._remember,
             messages.Heal: self._all,
             messages.BringAbout: self._bring_about,
             messages.Recall: self._recall,
@@ -122,8 +122,6 @@ class SpreadAgent(Agent):
             machine, *_ = self._machines.used
             with machine.answering():
                 return self._agent(machine).begin(call)
-        if isinstance(call, messages.Stay):
-            raise _refused(call)
         ahead_ns = {machine.name: self._clock(machine).offset_ns for machine in self._machines.used}
 
         def begin(machine: Machine, agent: Agent) -> Connection:
@@ -172,6 +170,14 @@ class SpreadAgent(Agent):
 
     def _all(self, call: Call[Any]) -> None:
         self._of_each(lambda _, agent: agent.call(call))
+
+    def _remember(self, call: messages.Remember) -> None:
+        def remember(machine: Machine, agent: Agent) -> None:
+            own = self._machines.nodes_of(machine)
+            containers = {node: name for node, name in call.containers.items() if node in own}
+            agent.call(messages.Remember(plan=call.plan, containers=containers))
+
+        self._of_each(remember)
 
     def _by_machine(self, names: Iterable[str]) -> dict[Machine, list[int]]:
         """Return the places of names of nodes in their order, by the machine of the node."""

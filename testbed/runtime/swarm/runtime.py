@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from testbed import logs
@@ -14,14 +16,14 @@ from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 from testbed.plan.placement import SWARM
 from testbed.runtime import Availability, LabStatus, state
-from testbed.runtime.docker import agents, builds, objects, overlays, removal, requirements, services
+from testbed.runtime.docker import agents, builds, discovery, objects, overlays, removal, requirements, services
 from testbed.runtime.docker.engine import in_parallel
 from testbed.runtime.docker.starting import Starter, health
 from testbed.runtime.readiness import Readiness, first_address
 from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
 from testbed.runtime.swarm.agents import SpreadAgent
-from testbed.runtime.swarm.machines import Machine, Machines, gone
+from testbed.runtime.swarm.machines import Machine, Machines, Record, gone
 from testbed.runtime.swarm.tunnels import tunnels
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+_KEY_BYTES = 32
 _REMOVAL_SECONDS = 60
 _ABSENT_SECONDS = 3
 """A Swarm never removes a network that containers of a machine use which does not answer."""
@@ -91,9 +94,12 @@ class SwarmRuntime:
     def _at(self, lab: str, node: str) -> Machine:
         return self._machines(lab).of_node(node)
 
-    def discover(self, names: Sequence[str] = ()) -> Present:  # noqa: ARG002  # the protocol's
-        """See `testbed.runtime.Runtime`. Nothing of others is taken over."""
-        _refuse("takes over nothing that runs already")
+    def discover(self, names: Sequence[str] = (), hosts: Mapping[str, str] = MappingProxyType({})) -> Present:  # noqa: ARG002
+        """See `testbed.runtime.Runtime`. Networks are the Swarm's attachable overlays, which all machines have."""
+        machines = Machines(Record(hosts=hosts, nodes={}), has_lab=False)
+        machines.require_swarm()
+        everywhere = machines.by_name.values()
+        return discovery.merged(machines.each(lambda at: discovery.discover(at.engine, discovery.OVERLAY), everywhere))
 
     def expect(self, project: ComposeProject, present: Present) -> ExpectedProject:  # noqa: ARG002
         """See `testbed.runtime.Runtime`. Compose projects are refused."""
@@ -130,12 +136,12 @@ class SwarmRuntime:
                 lambda machine: builds.make(machine.engine, machines.part(plan, machine), objects.OWN_IMAGE, progress)
             )
         machines.remember(plan.lab)
+        present = machines.each(partial(_identities, machines, plan))
         progress("networks")
         manager = machines.manager()
-        networks = [network for network in plan.networks if not network.wire]
-        with logs.timed(_log, f"create {len(networks)} networks"), manager.answering():
-            create = partial(overlays.create, manager.engine, plan, machines=self._size)
-            in_parallel(create, networks)
+        new = [network for network in plan.networks if not network.wire and not network.present]
+        with logs.timed(_log, f"create {len(new)} networks"), manager.answering():
+            in_parallel(partial(overlays.create, manager.engine, plan, machines=self._size), new)
         carried = tunnels(machines, plan)
         progress("agents")
         with logs.timed(_log, f"start agents on {len(machines.used)} machines"):
@@ -147,10 +153,7 @@ class SwarmRuntime:
                 engine=machine.engine,
                 plan=plan,
                 agent=started[machine.name],
-                identities={
-                    node: messages.ContainerIdentity(name=objects.container_name(plan.lab, node))
-                    for node in machines.nodes_of(machine)
-                },
+                identities=present[machine.name],
                 images=images[machine.name],
                 tunnels=carried.get(machine.name, {}),
             )
@@ -165,13 +168,15 @@ class SwarmRuntime:
 
         try:
             start_in_order(plan, start, progress)
+            _introduce(machines, plan)
         finally:  # a node that has ended is the cause of the failure
             self.require_running(plan.lab)
         return plan
 
     def _readiness(self, plan: Plan) -> Readiness:
         def node_health(node: str) -> tuple[str, str]:
-            return health(self._at(plan.lab, node).engine, objects.container_name(plan.lab, node))
+            container = plan.node(node).container or objects.container_name(plan.lab, node)
+            return health(self._at(plan.lab, node).engine, container)
 
         return Readiness(
             runtime=self,
@@ -338,12 +343,31 @@ def _agent_of(lab: str, machine: Machine) -> Agent:
     return machine.runtime.connect(lab)
 
 
+def _identities(machines: Machines, plan: Plan, machine: Machine) -> Mapping[str, messages.ContainerIdentity]:
+    """Return what tells the containers of a machine's nodes: their names.
+
+    Of a service's further containers the other machines would not know, so that what joins a service is no node here.
+
+    Raises:
+        LabError: `container-changed`: one that ran before is not as the plan says; `port-in-use`: by another lab.
+    """
+    part = machines.part(plan, machine)
+    if any(node.container for node in part.nodes):
+        discovery.require_free(part, machine.runtime.other_plans(plan.lab))
+        discovery.identities(part, discovery.discover(machine.engine, discovery.OVERLAY))
+    return {
+        node.name: messages.ContainerIdentity(name=node.container or objects.container_name(plan.lab, node.name))
+        for node in part.nodes
+    }
+
+
 def _start_agent(machines: Machines, plan: Plan, machine: Machine) -> Future[Agent]:
     """Start the agent of a machine, and tell it of the nodes on others; a future, because starters take one."""
     own = machines.nodes_of(machine)
     joined = {each.network: None for node in plan.nodes if node.name in own for each in node.interfaces}
-    networks = [network.name for network in plan.networks if network.name in joined and not network.wire]
-    sandboxes = overlays.anchor(machine.engine, plan.lab, networks) if networks else ""
+    overlaid = [network for network in plan.networks if network.name in joined and not network.wire]
+    known = [network.present or objects.network_name(plan.lab, network.name) for network in overlaid]
+    sandboxes = overlays.anchor(machine.engine, plan.lab, known) if known else ""
     limits = bool(plan.limited & own)
     agent = agents.start(machine.engine, plan.lab, limits_nodes=limits, sandboxes=sandboxes)
     distant = tuple(
@@ -364,6 +388,35 @@ def _start_agent(machines: Machines, plan: Plan, machine: Machine) -> Future[Age
     started: Future[Agent] = Future()
     started.set_result(agent)
     return started
+
+
+def _introduce(machines: Machines, plan: Plan) -> None:
+    """Have the agents tell each other of what containers of others become, whose addresses are not the lab's to give.
+
+    Raises:
+        LabError: `agents-apart`.
+    """
+    present = {network.name: network.present for network in plan.networks if network.present}
+    if not present:
+        return
+    anchors = machines.each(lambda machine: overlays.anchored(machine.engine, plan.lab))
+    key = secrets.token_hex(_KEY_BYTES)
+
+    def meet(machine: Machine) -> None:
+        sandbox, own = anchors[machine.name]
+        peers = {
+            name: {
+                other: found.addresses[present[name]]
+                for other, found in anchors.items()
+                if other != machine.name and present[name] in found.addresses
+            }
+            for name in present
+            if present[name] in own
+        }
+        anchor = f"{agents.SANDBOXES}/{sandbox}"
+        machine.runtime.connect(plan.lab).call(messages.Meet(machine=machine.name, anchor=anchor, key=key, peers=peers))
+
+    machines.each(meet)
 
 
 def _remove_from(machine: Machine, lab: str) -> None:

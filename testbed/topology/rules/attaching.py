@@ -25,7 +25,7 @@ def keys(parts: Parts) -> Iterator[Fault]:
     """What runs already has no keys that say how to make it."""
     for name, node in parts.nodes.items():
         if node is not None and node.container is not None:
-            yield from _refused(("nodes", name), node, "container", ("container", "ready", "may_fail"))
+            yield from _refused(("nodes", name), node, "container", ("container", "host", "ready", "may_fail"))
         elif node is not None and node.namespace is not None:
             yield from _refused(("nodes", name), node, "namespace", ("namespace", "ready"))
     for name, network in parts.networks.items():

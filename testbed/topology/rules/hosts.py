@@ -39,9 +39,10 @@ def hosts(parts: Parts) -> Iterator[Fault]:
     if runtime == "netns":
         said = "is netns, and nodes on several machines are containers"
         yield Fault(("runtime",), "contradiction", said, f"leave it out; or {_ONE_MACHINE}")
-    for section, what in (("compose", "brings a project up on one machine"),):
-        if parts.section(section) is not None:
-            yield Fault((section,), _UNSUPPORTED, what, _ONE_MACHINE, at_key=True)
+    if parts.section("compose") is not None:
+        said = "is a project on one machine, and the nodes are on several"
+        hint = "name its containers: nodes: {web: {host: east, container: shop-web-1}}"
+        yield Fault(("compose",), _UNSUPPORTED, said, hint, at_key=True)
     for name, node in parts.nodes.items():
         if node is not None:
             if node.host is not None and node.host not in known:
@@ -55,7 +56,6 @@ def hosts(parts: Parts) -> Iterator[Fault]:
 
 def _node(path: Path, node: Node) -> Iterator[Fault]:
     reasons = {
-        "container": (node.container, "is there before the lab, and an overlay network of the lab's is not"),
         "namespace": (node.namespace, "is a namespace of one machine"),
         "ports": (node.ports, "are published by the machine through a network that links do not impair"),
         "volumes": (node.volumes, "are files of this machine, which others do not have"),
@@ -71,15 +71,23 @@ def _networks(parts: Parts) -> Iterator[Fault]:
         if network is None:
             continue
         if network.present is not None:
-            said = "is there already; between machines a lab makes overlay networks of its own"
-            yield Fault((*path, "present"), _UNSUPPORTED, said, "leave it out")
-        if not network.internal:
+            yield from _joined(parts, name)
+        elif not network.internal:
             said = "is false, but what leaves an overlay network does so past all links"
             yield Fault((*path, "internal"), _UNSUPPORTED, said, f"leave it out; or {_ONE_MACHINE}")
         if IPV4 not in parts.families_of(name):
             at: Path = (*path, "ip") if network.families else ("ip",) if parts.section("ip") is not None else path
             said = "is IPv6 alone, and an overlay network of Docker needs IPv4 addresses"
             yield Fault(at, _UNSUPPORTED, said, f"use ip: both; or {_ONE_MACHINE}")
+
+
+def _joined(parts: Parts, network: str) -> Iterator[Fault]:
+    """Networks of others have nodes that run already, and no others."""
+    for name, node in parts.nodes.items():
+        if node is not None and node.container is None and network in parts.on.get(name, ()):
+            said = f"is to join {quote(network)}, which is there already, what was never tried between machines"
+            hint = "let it run there first, and name it by container:"
+            yield Fault(("nodes", name), _UNSUPPORTED, said, hint, at_key=True)
 
 
 def _links(parts: Parts) -> Iterator[Fault]:
