@@ -74,6 +74,11 @@ def nothing_remains(lab):
     return remains(lab) + [f"process {pid}" for pid in processes(lab)] == []
 
 
+def nothing_remains_on(machines, lab):
+    """Whether nothing is left of a lab on machines. A Swarm removes networks from those that don't manage it later."""
+    return eventually(lambda: not any(each.remains(lab) for each in machines))
+
+
 def down_twice(lab):
     """Take a lab down twice, as a person does who is not sure."""
     for _ in range(2):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import remains
 from tests.live import engines
-from tests.live.command_line import eventually, run
+from tests.live.command_line import eventually, nothing_remains_on, run
 
 pytestmark = [pytest.mark.live, pytest.mark.machines]
 
@@ -112,7 +112,7 @@ def test_links_are_impaired_both_ways_follow_restarts_and_are_given_back(shop, a
     assert min(shop.pings_ms("db", "web")) >= ROUND_TRIP_MS
     assert run("detach", lab_name).returncode == 0
     assert min(shop.pings_ms("web", "db")) < QUICK_MS
-    assert [each.remains(lab_name) for each in (shop.first, shop.second)] == [[], []]
+    assert nothing_remains_on((shop.first, shop.second), lab_name)
     assert remains(lab_name) == []
 
 
@@ -127,7 +127,7 @@ def test_an_agent_that_is_killed_restores_its_links_and_detach_the_others(shop, 
     assert "machine west: its agent was killed; " in said
     assert run("detach", lab_name).returncode == 0
     assert min(shop.pings_ms("web", "db")) < QUICK_MS
-    assert [each.remains(lab_name) for each in (shop.first, shop.second)] == [[], []]
+    assert nothing_remains_on((shop.first, shop.second), lab_name)
     assert eventually(lambda: shop.state() == before)
 
 

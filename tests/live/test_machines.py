@@ -13,7 +13,7 @@ import pytest
 from testbed import runs
 from tests.conftest import remains
 from tests.live import engines
-from tests.live.command_line import run
+from tests.live.command_line import nothing_remains_on, run
 from tests.live.lateness import only_late
 
 pytestmark = [pytest.mark.live, pytest.mark.machines]
@@ -180,7 +180,7 @@ def test_a_router_that_restarts_gets_its_wires_back_and_down_leaves_nothing(wire
     [lab] = [each for each in json.loads(run("ps", "--json").stdout) if each["lab"] == wired]
     assert (lab["healthy"], lab["problem"]) == (True, "")
     assert run("down", wired).returncode == 0
-    assert [each.remains(wired) for each in machines] == [[], []]
+    assert nothing_remains_on(machines, wired)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_killed_agent_leaves_links_closed_and_down_leaves_nothing(two, machine
     assert "machine west: " in run("ps").stdout
     done = run("down", two)
     assert done.returncode == 0, done.stderr
-    assert [each.remains(two) for each in machines] == [[], []]
+    assert nothing_remains_on(machines, two)
     assert remains(two) == []
 
 
