@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -89,12 +90,13 @@ def as_user(argv, **options):
     return subprocess.run(demoted, capture_output=True, text=True, check=False, **options)
 
 
-@pytest.fixture(autouse=True)
-def _capabilities(request):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Skip a test, before any of its fixtures, if this machine lacks what it needs."""
     for capability in MARKERS.keys() - {"live", "guest"}:
-        if request.node.get_closest_marker(capability) and (reason := missing(capability)):
+        if item.get_closest_marker(capability) and (reason := missing(capability)):
             required = "docker" if capability == "servers" else capability  # who has that can build them
-            lacking(request.config, {required}, reason)
+            lacking(item.config, {required}, reason)
 
 
 def remains(lab: str) -> list[str]:
@@ -143,9 +145,16 @@ def agent_process(lab: str) -> int:
     return pid
 
 
-@pytest.fixture
-def lab_name():
-    """A name for a lab of which nothing must be left after the test."""
+@contextmanager
+def unused_name():
+    """A name for a lab of which nothing must be left afterwards."""
     name = f"test-{secrets.token_hex(5)}"
     yield name
     assert remains(name) == []
+
+
+@pytest.fixture
+def lab_name():
+    """A name for a lab of which nothing must be left after the test."""
+    with unused_name() as name:
+        yield name

@@ -166,7 +166,9 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
         if arguments.lifeline:
             loop.add_reader(0, _lifeline, server)
         _log.info("agent of lab %s answers, pid %d", arguments.lab, os.getpid())
-        tasks = [asyncio.create_task(work) for work in (server.serve(listener), attachments.follow(), server.look())]
+        tasks = [
+            asyncio.create_task(work) for work in (server.serve(listener), attachments.follow(), server.reports.look())
+        ]
         for task in tasks:
             task.add_done_callback(lambda _: server.ended.set())
         await server.ended.wait()
@@ -215,7 +217,7 @@ def _listen(listener: socket.socket, path: Path) -> None:
 def _lifeline(server: Server) -> None:
     """Standard input ended: the command that was bringing the lab up has ended, or the lab is up."""
     asyncio.get_running_loop().remove_reader(0)
-    if not server.is_up:
+    if not server.reports.is_up:
         server.ended.set()
 
 

@@ -8,7 +8,6 @@ import os
 import time
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from testbed.agent import offloads
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from testbed.agent.journal import Journal
+    from testbed.agent.link import Link
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.ports import Port, Side
     from testbed.agent.wiring import Wiring
@@ -37,24 +37,6 @@ _AT_ONCE = 32
 
 _SINK_MTU = 65535
 """Bytes of the largest packet that there is."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Link:
-    """A link; `device`, on the side with that number, takes its packets, and is None while there is none.
-
-    `origin_ns` is time zero of its traces, ns of CLOCK_MONOTONIC, which they keep when the link is made anew.
-    """
-
-    key: LinkKey
-    addresses: Mapping[str, tuple[str, ...]]
-    engine: str
-    why: str
-    impairments: Impairments
-    seed: int
-    device: int | None = None
-    side: int = 0
-    origin_ns: int = field(default_factory=time.monotonic_ns)
 
 
 def batches(links: Iterable[Link]) -> Iterator[tuple[Link, ...]]:

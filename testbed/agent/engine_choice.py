@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.agent.messages import ChosenEngine
 from testbed.engines.choice import choose
 from testbed.errors import LabError, MachineError
 from testbed.names import BUILT_IN
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def engine_for(
     link: LinkRequest, wiring: Wiring, engines: Mapping[str, Engine], missing: Mapping[str, MachineError]
-) -> tuple[str, str]:
+) -> ChosenEngine:
     """Choose the engine of a requested link.
 
     Args:
@@ -27,9 +28,6 @@ def engine_for(
         wiring: the nodes and ports of the lab.
         engines: by name, in order of preference.
         missing: those that do not work here, and why.
-
-    Returns:
-        The engine's name, and why it is that one.
 
     Raises:
         MachineError: `engine-unavailable`.
@@ -51,7 +49,7 @@ def engine_for(
         repeatable=link.repeatable,
     )
     _require_own_sender(key, engines[engine], engine, wiring)
-    return engine, why
+    return ChosenEngine(engine=engine, why=why)
 
 
 def _far_sender(key: LinkKey, engine: str) -> MachineError:

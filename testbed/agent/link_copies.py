@@ -10,7 +10,7 @@ from testbed.seeds import derive
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from testbed.agent.carriers import Link
+    from testbed.agent.link import Link
     from testbed.matching import LinkKey
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from testbed import logs
-from testbed.agent.carriers import Link, LinkCarriers, batches, refusals
+from testbed.agent.carriers import LinkCarriers, batches, refusals
 from testbed.agent.engine_choice import engine_for
 from testbed.agent.events import Events
+from testbed.agent.link import Link
 from testbed.agent.link_copies import copies
-from testbed.agent.messages import ChosenEngine, LinkRequest, LinkStatistics
 from testbed.agent.steering import Steering
 from testbed.engines.counters import Counters
 from testbed.errors import LabError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
-    from testbed.agent.messages import LinkChange
+    from testbed.agent.messages import ChosenEngine, LinkChange, LinkRequest, LinkStatistics
     from testbed.agent.ports import Port, Side
     from testbed.agent.wiring import Wiring
     from testbed.engines.engine import Engine
@@ -96,26 +96,18 @@ class Links:
                     if key.is_outside:
                         with refusals(key):
                             self._meet_machine(key.network, link.addresses)
-                    engine, why = engine_for(link, self.wiring, self.engines, self.missing)
-                    done.append(ChosenEngine(engine=engine, why=why))
+                    chosen = engine_for(link, self.wiring, self.engines, self.missing)
+                    done.append(chosen)
                     present = self._links.get(key)
                     if not present or present.impairments != link.impairments:
                         changed[key] = link.impairments
-                    if present and present.engine == engine:
+                    if present and present.engine == chosen.engine:
                         await self._carriers.apply(present, link.impairments)
                         continue
-                    wished = Link(
-                        key=key,
-                        addresses=link.addresses,
-                        engine=engine,
-                        why=why,
-                        impairments=link.impairments,
-                        seed=link.seed,
-                    )
                     if awaited:
-                        await self._expect(wished)
+                        await self._expect(Link.requested(link, chosen))
                     else:
-                        new.append(wished)
+                        new.append(Link.requested(link, chosen))
                 await self._make(new)
             finally:
                 made = {link.key: link for link in new if link.device is not None}
@@ -234,13 +226,7 @@ class Links:
         """Return the counters of each link, from its engine."""
         counters = await self._carriers.counters()
         return tuple(
-            LinkStatistics(
-                **key._asdict(),
-                engine=link.engine,
-                why=link.why,
-                impairments=link.impairments,
-                counts=counters.get(str(key), Counters(dead=self.wiring.gone.get(key.place, "it is being made"))),
-            )
+            link.statistics(counters.get(str(key), Counters(dead=self.wiring.gone.get(key.place, "it is being made"))))
             for key, link in tuple(self._links.items())
         )
 
@@ -289,15 +275,7 @@ class Links:
     def requests(self, node: str) -> tuple[LinkRequest, ...]:
         """The links from and to a node as they could be asked for now."""
         return tuple(
-            LinkRequest(
-                **key._asdict(),
-                addresses={end: self.wiring.addresses(end, key.network) for end in key.nodes},
-                impairments=link.impairments,
-                later=(),
-                seed=link.seed,
-                engine=link.engine,
-                repeatable=False,
-            )
+            link.request({end: self.wiring.addresses(end, key.network) for end in key.nodes})
             for key, link in self._links.items()
             if node in (key.source, key.destination)
         )

@@ -9,8 +9,6 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from testbed import logs
 from testbed.agent import (
     adoption,
@@ -29,12 +27,13 @@ from testbed.agent import (
 )
 from testbed.agent.connection import Connection, accepted
 from testbed.agent.faults import ContainerControl, NodeControl, NodeFaults, OwnNodeControl
+from testbed.agent.lab_reports import LabReports
 from testbed.agent.node_commands import PROCESS_CALLS, NodeCommands
 from testbed.errors import LabError, TestbedError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from testbed.agent.attachments import Attachments
@@ -84,7 +83,6 @@ class Server:
         isolated: bool,
         way_out: WayOut | None = None,
     ) -> None:
-        self._lab = lab
         self._wiring = wiring
         self._links = links
         self._attachments = attachments
@@ -92,9 +90,6 @@ class Server:
         self._events = events
         self._way_out = way_out
         self._isolated = isolated
-        self._plan: msgspec.Raw | None = None
-        self._plan_version: int | None = None
-        self._containers: Mapping[str, str] = {}
         self._commands = NodeCommands(wiring, directory, isolated=isolated)
         control: NodeControl = (
             OwnNodeControl(wiring, self._commands, lab, directory)
@@ -103,12 +98,13 @@ class Server:
         )
         self.node_faults = NodeFaults(control, events)
         attachments.is_off = self.node_faults.is_off
+        self.reports = LabReports(lab, wiring, links, attachments, self._commands, self.node_faults, events, way_out)
         self._owners: dict[str, dict[int, sockets.Owner]] = {}
         self._nats = packet_filters.Nats(wiring)
         self._exclusive = asyncio.Lock()
         self.ended = asyncio.Event()
         handlers: dict[type[messages.Call[Any]], Callable[[Any], Awaitable[object]]] = {
-            messages.Hello: self._hello,
+            messages.Hello: self.reports.hello,
             messages.Clock: self._clock,
             messages.Create: self._create,
             messages.Adopt: self._adopt,
@@ -126,12 +122,12 @@ class Server:
             messages.Restart: lambda call: self._links.restart(call.origin_ns),
             messages.BringAbout: self._bring_about,
             messages.Heal: lambda _: self.node_faults.heal_all(),
-            messages.State: self._state,
-            messages.Statistics: self._statistics,
+            messages.State: self.reports.state,
+            messages.Statistics: self.reports.statistics,
             messages.Sockets: self._sockets,
             messages.ProbeNat: self._probe_nat,
-            messages.Remember: self._remember,
-            messages.Recall: self._recall,
+            messages.Remember: self.reports.remember,
+            messages.Recall: self.reports.recall,
             messages.Shutdown: self._shutdown,
         }
         conversations: dict[type[messages.Call[None]], Callable[[Connection, Any], Awaitable[None]]] = {
@@ -142,11 +138,6 @@ class Server:
         }
         self._conversations = {kind.call_name(): (kind, converse) for kind, converse in conversations.items()}
         self._handlers = {kind.call_name(): (kind, handler) for kind, handler in handlers.items()}
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the lab has been brought up completely, so that it outlives the command that makes it."""
-        return self._plan is not None
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept connections until the agent ends."""
@@ -199,43 +190,6 @@ class Server:
             with logs.timed(_log, name, level=logging.DEBUG if kind in _FREQUENT else logging.INFO):
                 return await handle(call)
 
-    async def _hello(self, _: messages.Hello) -> messages.AgentStatus:
-        held = self.node_faults.held()
-        return messages.AgentStatus(
-            version=protocol.VERSION,
-            lab=self._lab,
-            pid=os.getpid(),
-            plan_version=self._plan_version,
-            containers=self._containers,
-            dead_links=self._links.dead(),
-            nodes={name: held.get(name, how) if how != "gone" else how for name, how in self._states().items()},
-            pauses=self._commands.pauses(),
-            members=self._attachments.members.changed(),
-            left=tuple(sorted(self._attachments.members.left)),
-            published=self._way_out.published if self._way_out else (),
-            held=held,
-            paused_by_faults=tuple(sorted(self.node_faults.paused)),
-        )
-
-    def _states(self) -> dict[str, str]:
-        """Return the state of each node, as `AgentStatus` names it, whatever faults have made of it."""
-        found = {}
-        for name, node in self._wiring.nodes.items():
-            if name in self._attachments.members.left:
-                continue
-            if node.has_ended:
-                found[name] = "awaited" if node.is_awaited else "gone" if node.path else "exited"
-            else:
-                found[name] = self._commands.state(name)
-        return found
-
-    async def look(self) -> None:
-        """Note what happens to the lab by itself and what no call reports, until cancelled."""
-        held = self.node_faults.held
-        await self._events.look(
-            lambda: ({name: how for name, how in self._states().items() if name not in held()}, self._links.dead())
-        )
-
     async def _clock(self, _: messages.Clock) -> int:
         return time.monotonic_ns()
 
@@ -282,7 +236,7 @@ class Server:
 
     async def _impair(self, call: messages.Impair) -> tuple[messages.ChosenEngine, ...]:
         chosen = await self._links.impair(call.links)
-        if self.is_up:
+        if self.reports.is_up:
             self._attachments.look()  # a network may have its first link now
         return chosen
 
@@ -312,18 +266,6 @@ class Server:
         times_ns = await asyncio.gather(*map(self.node_faults.carry_out, call.faults))
         return messages.Happened(begun_ns=min(times_ns)[0], done_ns=max(done_ns for _, done_ns in times_ns))
 
-    async def _state(self, _: messages.State) -> messages.LabState:
-        return messages.LabState(
-            at_ns=time.monotonic_ns(),
-            status=await self._hello(messages.Hello()),
-            links=await self._statistics(messages.Statistics()),
-            attachments=await self._attachments.report(settled=False),
-        )
-
-    async def _statistics(self, _: messages.Statistics) -> tuple[messages.LinkStatistics, ...]:
-        left = self._attachments.members.left
-        return tuple(each for each in await self._links.statistics() if not {each.source, each.destination} & left)
-
     async def _sockets(self, call: messages.Sockets) -> dict[str, messages.NodeSockets]:
         found = {}
         for name in call.nodes:
@@ -336,18 +278,6 @@ class Server:
 
     async def _probe_nat(self, call: messages.ProbeNat) -> messages.NatObservation:
         return await nat_probe.observe(self._wiring, call)
-
-    async def _remember(self, call: messages.Remember) -> None:
-        # As text: it is only passed on, and a plan of thousands of links takes a second to encode.
-        self._plan = None if call.plan is None else msgspec.Raw(msgspec.json.encode(call.plan))
-        version = 0 if call.plan is None else call.plan.get("version")
-        self._plan_version = None if call.plan is None else version if isinstance(version, int) else 0
-        self._containers = call.containers
-        self._attachments.begin()
-        self._events.begun = self.is_up
-
-    async def _recall(self, _: messages.Recall) -> msgspec.Raw | None:
-        return self._plan
 
     async def _shutdown(self, _: messages.Shutdown) -> None:
         self.ended.set()

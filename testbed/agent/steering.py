@@ -17,9 +17,10 @@ from testbed.names import BUILT_IN
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from testbed.agent.carriers import Link, LinkCarriers
+    from testbed.agent.carriers import LinkCarriers
     from testbed.agent.journal import Journal
     from testbed.agent.known_macs import Senders
+    from testbed.agent.link import Link
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.ports import Port
     from testbed.agent.wiring import Wiring

@@ -11,11 +11,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from testbed.lab import Lab, find
-from testbed.pytest_plugin import lacking
-from testbed.topology import loads
-from tests.conftest import missing, remains
-from tests.contract.test_runtimes import NETEM_ONCE, quickest
+from tests.contract.labs import NETEM_ONCE, USERSPACE, own_lab, quickest, shared_lab
 from tests.live.command_line import MARK, processes, running
 
 TOPOLOGY = """
@@ -38,16 +34,8 @@ ALLOWED_MS = 14
 
 @pytest.fixture(scope="module", params=NETEM_ONCE)
 def lab(request):
-    """One lab for all tests, which leave it as it was."""
-    runtime, engine = request.param
-    for capability in (runtime, *(["netem"] if engine == "netem" else [])):
-        if reason := missing(capability):
-            lacking(request.config, {capability}, reason)
-    name = f"test-access-{runtime}-{engine}"
-    with Lab.up(loads(TOPOLOGY, "test.yml"), name=name, runtime=runtime, engine=engine) as lab:
+    with shared_lab(TOPOLOGY, request.param) as lab:
         yield lab
-    assert find(name) is None
-    assert remains(name) == []
 
 
 def address_of(lab, name):
@@ -160,17 +148,13 @@ def test_what_an_uplink_loses_reaches_nobody(lab):
     assert arrived(lab, "near") == 2
 
 
-@pytest.mark.parametrize("runtime", ["netns", "docker"])
-def test_a_line_whose_worker_dies_passes_nothing(runtime, request, monkeypatch):
-    if reason := missing(runtime):
-        lacking(request.config, {runtime}, reason)
+@pytest.mark.parametrize("backend", USERSPACE)
+def test_a_line_whose_worker_dies_passes_nothing(backend, lab_name, monkeypatch):
     text = "name: x\nnodes: {client: , near: }\nlinks: [{from: client, delay: 2ms}]"
-    name = f"test-access-dies-{runtime}"
-    monkeypatch.setenv(MARK, name)
-    with Lab.up(loads(text, "test.yml"), name=name, runtime=runtime, engine="userspace") as lab:
+    monkeypatch.setenv(MARK, lab_name)
+    with own_lab(text, lab_name, backend) as lab:
         assert arrived(lab, "near") == 2
-        for worker in running("testbed.engines.userspace.worker", processes(name)):
+        for worker in running("testbed.engines.userspace.worker", processes(lab_name)):
             os.kill(worker, signal.SIGKILL)
         assert arrived(lab, "near") == 0
         assert "client uplink on lan" in lab.agent.hello().dead_links
-    assert remains(name) == []

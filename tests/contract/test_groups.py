@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from testbed.lab import Lab, find
+from testbed.lab import Lab, take_down
 from testbed.report.facts import facts
 from testbed.topology import load
+from tests.runtimes import RUNTIMES
 
 TOPOLOGY = """
 name: groups
@@ -39,14 +40,13 @@ ROUND_TRIPS_MS = {
 }
 
 
-@pytest.fixture(params=[pytest.param(runtime, marks=getattr(pytest.mark, runtime)) for runtime in ("docker", "netns")])
+@pytest.fixture(params=RUNTIMES)
 def lab(request, lab_name, tmp_path):
     """A lab with groups, on each runtime."""
     (tmp_path / "delays.csv").write_text(DELAYS)
     (tmp_path / "groups.yml").write_text(TOPOLOGY)
     yield Lab.up(load(tmp_path / "groups.yml"), name=lab_name, runtime=request.param)
-    while runtime := find(lab_name):
-        runtime.down(lab_name)
+    take_down(lab_name)
 
 
 def test_members_are_as_far_apart_as_their_groups(lab, tmp_path):

@@ -7,11 +7,7 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from testbed.lab import Lab, find
-from testbed.pytest_plugin import lacking
-from testbed.topology import loads
-from tests.conftest import missing, remains
-from tests.contract.test_runtimes import NETEM_ONCE, quickest
+from tests.contract.labs import NETEM_ONCE, quickest, shared_lab
 
 TOPOLOGY = """
 name: six
@@ -40,17 +36,10 @@ NEAR_MS, FAR_MS = 40, 30
 
 @pytest.fixture(scope="module", params=NETEM_ONCE)
 def lab(request):
-    """One lab for all tests, which leave it as it was."""
-    runtime, engine = request.param
-    for capability in (runtime, *(["netem"] if engine == "netem" else [])):
-        if reason := missing(capability):
-            lacking(request.config, {capability}, reason)
-    name = f"test-six-{runtime}-{engine}"
+    _, engine = request.param
     text = TOPOLOGY if engine == "userspace" else TOPOLOGY.replace(FIREWALL, "true")  # the guest has no nftables
-    with Lab.up(loads(text, "test.yml"), name=name, runtime=runtime, engine=engine) as lab:
+    with shared_lab(text, request.param) as lab:
         yield lab
-    assert find(name) is None
-    assert remains(name) == []
 
 
 def ping6(lab, source, *options):

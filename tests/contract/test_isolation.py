@@ -10,6 +10,7 @@ import pytest
 
 from testbed.lab import Lab, find
 from testbed.topology import loads
+from tests.runtimes import RUNTIMES
 
 TOPOLOGY = """
 name: apart
@@ -55,9 +56,7 @@ def addresses(lab, node):
 
 
 @pytest.mark.live
-@pytest.mark.parametrize(
-    "runtime", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("docker", "netns")]
-)
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_neither_this_machine_nor_another_lab_is_reached_by_either_family(lab_name, runtime):
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as service:
         port = service.getsockname()[1]

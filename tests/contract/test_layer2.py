@@ -8,9 +8,9 @@ import subprocess
 import pytest
 
 from testbed.errors import MachineError
-from testbed.lab import Lab, find
+from testbed.lab import Lab
 from testbed.topology import loads
-from tests.contract.test_runtimes import NETEM_ONCE
+from tests.contract.labs import NETEM_ONCE, own_lab
 from tests.live.command_line import eventually
 
 TOPOLOGY = """
@@ -67,10 +67,8 @@ FRAMES = {
 
 @pytest.fixture(params=NETEM_ONCE)
 def lab(request, lab_name):
-    runtime, engine = request.param
-    yield Lab.up(loads(TOPOLOGY, "test.yml"), name=lab_name, runtime=runtime, engine=engine)
-    while found := find(lab_name):
-        found.down(lab_name)
+    with own_lab(TOPOLOGY, lab_name, request.param) as lab:
+        yield lab
 
 
 def arrived(pcap):

@@ -6,9 +6,7 @@ import threading
 import pytest
 
 from testbed.errors import UsageError
-from testbed.lab import Lab, find
-from testbed.topology import loads
-from tests.contract.test_runtimes import BACKENDS, USERSPACE, quickest
+from tests.contract.labs import BACKENDS, USERSPACE, own_lab, quickest
 
 TOPOLOGY = """
 name: matches
@@ -43,10 +41,8 @@ print(1000 * min(times))
 
 @pytest.fixture(params=BACKENDS)
 def lab(request, lab_name):
-    runtime, engine = request.param
-    yield Lab.up(loads(TOPOLOGY, "test.yml"), name=lab_name, runtime=runtime, engine=engine)
-    while found := find(lab_name):
-        found.down(lab_name)
+    with own_lab(TOPOLOGY, lab_name, request.param) as lab:
+        yield lab
 
 
 def arrivals(lab, seconds):

@@ -10,13 +10,9 @@ import sys
 
 import pytest
 
-from testbed.lab import Lab, find
 from testbed.nat import KINDS
-from testbed.pytest_plugin import lacking
 from testbed.runtime import load
-from testbed.topology import loads
-from tests.conftest import missing, remains
-from tests.contract.test_runtimes import USERSPACE
+from tests.contract.labs import USERSPACE, shared_lab
 from tests.live.command_line import eventually
 
 SERVER = """
@@ -123,15 +119,8 @@ PATIENCE, IMPATIENCE = 30, 1
 
 @pytest.fixture(scope="module", params=USERSPACE)
 def lab(request):
-    """One lab for all tests, which leave it as it was."""
-    runtime, engine = request.param
-    if reason := missing(runtime):
-        lacking(request.config, {runtime}, reason)
-    name = f"test-nat-{runtime}"
-    with Lab.up(loads(TOPOLOGY, "test.yml"), name=name, runtime=runtime, engine=engine) as lab:
+    with shared_lab(TOPOLOGY, request.param) as lab:
         yield lab
-    assert find(name) is None
-    assert remains(name) == []
 
 
 def address(lab, node, network="wan"):

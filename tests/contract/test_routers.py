@@ -6,11 +6,7 @@ import json
 
 import pytest
 
-from testbed.lab import Lab, find
-from testbed.pytest_plugin import lacking
-from testbed.topology import loads
-from tests.conftest import missing, remains
-from tests.contract.test_runtimes import NETEM_ONCE, quickest
+from tests.contract.labs import NETEM_ONCE, quickest, shared_lab
 
 TOPOLOGY = """
 name: routed
@@ -42,16 +38,8 @@ BUDGET_S = 120
 
 @pytest.fixture(scope="module", params=NETEM_ONCE)
 def lab(request):
-    """One lab for all tests, which leave it as it was."""
-    runtime, engine = request.param
-    for capability in (runtime, *(["netem"] if engine == "netem" else [])):
-        if reason := missing(capability):
-            lacking(request.config, {capability}, reason)
-    name = f"test-routed-{runtime}-{engine}"
-    with Lab.up(loads(TOPOLOGY, "test.yml"), name=name, runtime=runtime, engine=engine) as lab:
+    with shared_lab(TOPOLOGY, request.param) as lab:
         yield lab
-    assert find(name) is None
-    assert remains(name) == []
 
 
 def address(lab, node, network):

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import LabError, UsageError
-from testbed.lab import Lab, find
+from testbed.lab import Lab, find, take_down
 from testbed.topology import loads
 from tests.conftest import agent_process, remains
+from tests.contract.labs import BACKENDS, USERSPACE, quickest
 
 TOPOLOGY = """
 name: contract
@@ -32,18 +33,6 @@ links:
 """
 
 
-def backends(engine, *marks, runtimes=("docker", "netns")):
-    return [
-        pytest.param((runtime, engine), marks=[getattr(pytest.mark, runtime), *marks], id=f"{runtime}-{engine}")
-        for runtime in runtimes
-    ]
-
-
-USERSPACE = backends("userspace")
-BACKENDS = [*USERSPACE, *backends("netem", pytest.mark.netem)]
-NETEM_ONCE = [*USERSPACE, *backends("netem", pytest.mark.netem, runtimes=("netns",))]
-"""For long suites: the guest, whose kernel has netem, is slow with containers."""
-
 once = pytest.mark.parametrize("backend", USERSPACE, indirect=True)
 """For what no engine has a part in: one of them will do."""
 
@@ -58,16 +47,7 @@ def up(backend, lab_name):
     """Brings a topology up with the backend under test; takes it down at the end."""
     runtime, engine = backend
     yield lambda text=TOPOLOGY: Lab.up(loads(text, "test.yml"), name=lab_name, runtime=runtime, engine=engine)
-    while runtime := find(lab_name):
-        runtime.down(lab_name)
-
-
-def quickest(node, target, count=20):
-    """The least round-trip time in ms, by ping: what a busy machine adds comes on top of it."""
-    done = node.run(["ping", "-n", "-c", str(count), "-i", "0.02", target])
-    times = [float(value) for value in re.findall(r"time=([\d.]+) ms", done.stdout)]
-    assert len(times) == count, done.stdout + done.stderr
-    return min(times)
+    take_down(lab_name)
 
 
 MTUS = (576, 1000, 1279, 1280, 9000, 65535)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import pytest
 
 from testbed.errors import LabError, MachineError
 from testbed.lab import Lab, find
-from testbed.pytest_plugin import lacking
 from testbed.topology import loads
-from tests.conftest import missing, remains
+from tests.conftest import remains, unused_name
+from tests.runtimes import RUNTIMES
 
 TOPOLOGY = """
 name: services
@@ -48,11 +47,9 @@ nodes:
 """
 
 
-@pytest.fixture(scope="module", params=["docker", "netns"])
+@pytest.fixture(scope="module", params=RUNTIMES)
 def services(request, tmp_path_factory):
     """The lab, the directory of its files, and what is left in it when the lab is down."""
-    if reason := missing(request.param):
-        lacking(request.config, {request.param}, reason)
     directory = tmp_path_factory.mktemp("services")
     for name in ("site", "out"):
         (directory / name).mkdir()
@@ -61,14 +58,10 @@ def services(request, tmp_path_factory):
         parent.chmod(0o755)  # the server is another user
     (directory / "site" / "page").write_text("from this machine\n")
     (directory / "server.env").write_text("FIRST=file # the first\nSECOND=file\n")
-    name = f"test-services-{os.getpid()}-{request.param}"
-    lab = Lab.up(loads(TOPOLOGY, "services.yml", directory), name=name, runtime=request.param)
-    try:
+    text = loads(TOPOLOGY, "services.yml", directory)
+    with unused_name() as name, Lab.up(text, name=name, runtime=request.param) as lab:
         yield lab, directory
-    finally:
-        lab.down()
     assert (directory / "out" / "ended").read_text() == "ended\n"  # by the signal that the file gives
-    assert remains(name) == []
 
 
 def said(lab, node, *argv):
@@ -110,7 +103,7 @@ def test_a_node_starts_when_those_that_it_depends_on_are_ready(services):
     assert said(lab, "app", "cat", "/var/tmp/page") == "from this machine\n"
 
 
-@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("docker", "netns")])
+@pytest.fixture(params=RUNTIMES)
 def up(request, lab_name, tmp_path):
     yield lambda node: Lab.up(
         loads(f"name: x\nnodes: {{a: {{{node}}}}}", "x.yml", tmp_path), name=lab_name, runtime=request.param

@@ -15,7 +15,7 @@ from statistics import median
 import pytest
 
 from testbed.endpoint.columns import decode
-from testbed.lab import Lab, find
+from testbed.lab import Lab, take_down
 from testbed.topology import loads
 
 TOPOLOGY = """
@@ -43,8 +43,7 @@ def run(lab_name, tmp_path):
     try:
         yield Lab.up(loads(TOPOLOGY, "agreement.yml"), name=lab_name, runtime="netns", engine="userspace").run(tmp_path)
     finally:
-        while runtime := find(lab_name):
-            runtime.down(lab_name)
+        take_down(lab_name)
 
 
 def irtt_statistics(run):

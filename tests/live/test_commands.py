@@ -12,6 +12,7 @@ from testbed.errors import LabError
 from testbed.lab import Lab
 from testbed.topology import load, loads
 from tests.live.command_line import eventually, run
+from tests.runtimes import RUNTIMES
 
 pytestmark = pytest.mark.live
 
@@ -20,9 +21,7 @@ THREADS = 16
 LIMIT_S = 60
 MOST_DESCRIPTORS = 100
 
-both = pytest.mark.parametrize(
-    "runtime", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("netns", "docker")]
-)
+both = pytest.mark.parametrize("runtime", RUNTIMES)
 
 
 @pytest.fixture

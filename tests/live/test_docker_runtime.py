@@ -27,11 +27,10 @@ from testbed.errors import LabError, MachineError, UsageError
 from testbed.lab import Lab
 from testbed.plan.model import Plan
 from testbed.plan.nodes import Interface, Network, Node
-from testbed.pytest_plugin import lacking
 from testbed.runtime import load
 from testbed.services import Ready
 from testbed.topology import loads
-from tests.conftest import missing, remains
+from tests.conftest import remains
 from tests.live.docker_agents import agent_as
 
 pytestmark = [pytest.mark.docker, pytest.mark.live]
@@ -119,8 +118,6 @@ def up(runtime, lab_name):
 @pytest.fixture(scope="module", params=["process", "container"])
 def standing(request):
     """A lab of two nodes on two networks that stays up for the tests that change nothing."""
-    if reason := missing("docker"):
-        lacking(request.config, {"docker"}, reason)
     if request.param == "process" and os.geteuid() != 0:
         pytest.skip("only root can have a local process as the agent of containers")
     lab = f"test-standing-{os.getpid()}-{request.param}"

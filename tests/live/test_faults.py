@@ -27,6 +27,7 @@ from tests.live.command_line import (
     running,
     up_of,
 )
+from tests.runtimes import RUNTIMES
 
 NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 
@@ -47,7 +48,7 @@ pytestmark = pytest.mark.live
 TRIES = 10
 
 
-@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("netns", "docker")])
+@pytest.fixture(params=RUNTIMES)
 def runtime(request):
     return request.param
 

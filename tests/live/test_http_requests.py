@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from testbed.endpoint.pattern import pattern
-from testbed.lab import Lab, find
+from testbed.lab import Lab, take_down
 from testbed.plan import resolve
 from testbed.topology import loads
 from tests.live.grid import PROGRAMS
@@ -75,5 +75,4 @@ def test_real_servers_answer_as_they_answer_curl(lab_name, server):
             assert summary.text("statuses") == f"{COUNT} x {status}"
             assert summary.number("sent_bytes") == COUNT * SMALL_BYTES
     finally:
-        while runtime := find(lab_name):
-            runtime.down(lab_name)
+        take_down(lab_name)

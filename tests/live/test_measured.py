@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from testbed.lab import Lab, find
+from testbed.lab import Lab, take_down
 from testbed.topology import loads
 
 TOOLS = {"ping", "iperf3", "irtt", "tcpdump"}
@@ -49,8 +49,7 @@ def up(engine, lab_name):
         return Lab.up(loads(text, "measured.yml"), name=lab_name, runtime="netns", engine=engine)
 
     yield bring_up
-    while runtime := find(lab_name):
-        runtime.down(lab_name)
+    take_down(lab_name)
 
 
 def say(text):

@@ -1,7 +1,6 @@
 """Faults of nodes, in a run's timeline and live: what others see of the node meanwhile, and how it comes back."""
 
 import json
-import secrets
 import signal
 import time
 from email.utils import parsedate_to_datetime
@@ -13,8 +12,9 @@ from testbed.errors import LabError, MachineError
 from testbed.faults import Pause, Unpause
 from testbed.lab import Lab
 from testbed.topology import loads
-from tests.conftest import remains
+from tests.conftest import unused_name
 from tests.live.command_line import PATIENCE_S, begin, eventually, run
+from tests.runtimes import RUNTIMES
 
 MS = 1_000_000
 S = 1000 * MS
@@ -40,16 +40,12 @@ timeline:
 
 pytestmark = pytest.mark.live
 
-RUNTIMES = [pytest.param("netns", marks=pytest.mark.netns), pytest.param("docker", marks=pytest.mark.docker)]
-
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def lab(request):
     """One lab for all tests, which leave it as it was."""
-    name = f"test-{secrets.token_hex(5)}"
-    with Lab.up(loads(TEXT, "faults.yml"), name=name, runtime=request.param) as one:
+    with unused_name() as name, Lab.up(loads(TEXT, "faults.yml"), name=name, runtime=request.param) as one:
         yield one
-    assert remains(name) == []
 
 
 def page(lab):

@@ -13,6 +13,7 @@ from testbed.errors import LabError
 from testbed.lab import Lab
 from testbed.topology import loads
 from tests.live.command_line import PATIENCE_S, begin, eventually, run
+from tests.runtimes import RUNTIMES
 
 pytestmark = pytest.mark.live
 
@@ -50,7 +51,7 @@ workloads:
 """
 
 
-@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("netns", "docker")])
+@pytest.fixture(params=RUNTIMES)
 def runtime(request):
     return request.param
 

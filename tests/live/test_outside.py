@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab import Lab, find
+from testbed.lab import Lab, find, take_down
 from testbed.runtime import load
 from testbed.runtime.state import LabDirectory
 from testbed.topology import loads
 from tests.live.others import docker, said, snapshot, system
+from tests.runtimes import RUNTIMES
 
 pytestmark = [pytest.mark.live]
 
-RUNTIMES = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("docker", "netns")]
 
 DOWNLOAD = 4_000_000
 
@@ -238,8 +238,7 @@ links: [{{between: [host, a], delay: 20ms}}]
             assert min(made.pings("a", "b")) < NEAR_MS
             end(lab)
             assert quickest("ping", "-n", "-c20", "-i0.1", made.address("a")) < NEAR_MS
-            while found := find(lab_name):
-                found.down(lab_name)
+            take_down(lab_name)
             assert state(made) ^ before == set()
 
 

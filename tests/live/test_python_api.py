@@ -12,6 +12,7 @@ from testbed.agent import messages
 from testbed.errors import LabError, UsageError
 from testbed.lab import Lab, files
 from testbed.topology import loads
+from tests.runtimes import RUNTIMES
 
 pytestmark = pytest.mark.live
 
@@ -24,9 +25,7 @@ workloads: [{name: echo, kind: ping, from: a, to: b, count: 3, interval: 100ms}]
 """
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("docker", "netns")]
-)
+@pytest.fixture(scope="module", params=RUNTIMES)
 def lab(request):
     with Lab.up(loads(TEXT, "api.yml"), name=f"test-api-{request.param}", runtime=request.param) as up:
         yield up

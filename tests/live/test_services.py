@@ -12,7 +12,7 @@ import time
 import pytest
 
 from testbed.errors import LabError
-from testbed.lab import Lab, find
+from testbed.lab import Lab, take_down
 from testbed.topology import loads
 from tests.conftest import remains
 
@@ -57,8 +57,7 @@ RUN echo almost there && no-such-program
 @pytest.fixture
 def up(lab_name, tmp_path):
     yield lambda text: Lab.up(loads(text, "services.yml", tmp_path), name=lab_name, runtime="docker")
-    while found := find(lab_name):
-        found.down(lab_name)
+    take_down(lab_name)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import shutil
 import signal
 import time
@@ -14,9 +13,10 @@ from testbed.errors import LabError, MachineError, UsageError
 from testbed.lab import Lab
 from testbed.runtime.state import LabDirectory
 from testbed.topology import TopologyError, loads
-from tests.conftest import remains
+from tests.conftest import unused_name
 from tests.live.command_line import PATIENCE_S, begin, eventually, run
 from tests.live.others import said
+from tests.runtimes import RUNTIMES
 
 TEXT = """
 name: settings
@@ -40,8 +40,6 @@ NO_SUCH_NAME, TRY_AGAIN = "-2", "-3"
 
 pytestmark = pytest.mark.live
 
-RUNTIMES = [pytest.param("netns", marks=pytest.mark.netns), pytest.param("docker", marks=pytest.mark.docker)]
-
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def lab(request, tmp_path_factory):
@@ -50,10 +48,9 @@ def lab(request, tmp_path_factory):
     volume.chmod(0o777)
     for parent in volume.parents[:-2]:
         parent.chmod(parent.stat().st_mode | 0o055)  # the user of a container's programs is another one
-    name = f"test-{secrets.token_hex(5)}"
-    with Lab.up(loads(TEXT.format(volume=volume), "settings.yml"), name=name, runtime=request.param) as one:
+    text = TEXT.format(volume=volume)
+    with unused_name() as name, Lab.up(loads(text, "settings.yml"), name=name, runtime=request.param) as one:
         yield one
-    assert remains(name) == []
     assert groups(name) == []
 
 

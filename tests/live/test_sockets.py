@@ -14,6 +14,7 @@ from testbed.endpoint.columns import decode
 from testbed.lab import Lab
 from testbed.topology import loads
 from tests.live.command_line import run
+from tests.runtimes import RUNTIMES
 
 TOPOLOGY = """
 name: sockets
@@ -50,9 +51,7 @@ def sender(connections):
     return max(connections, key=lambda each: each["info"]["bytes_acked"])
 
 
-@pytest.mark.parametrize(
-    "runtime", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("netns", "docker")]
-)
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_what_ss_says_is_what_we_say(lab_name, runtime):
     with Lab.up(loads(TOPOLOGY, "sockets.yml"), name=lab_name, runtime=runtime) as lab:
         transfer = threading.Thread(

@@ -12,6 +12,7 @@ import pytest
 
 from testbed.lab import Lab
 from testbed.topology import loads
+from tests.runtimes import RUNTIMES
 
 MS = 1_000_000
 ATTEMPTS = 3
@@ -71,9 +72,7 @@ def watched_run(lab, directory):
         return run, {name: watched.first_ns() for name, watched in watching.items()}
 
 
-@pytest.mark.parametrize(
-    "runtime", [pytest.param("netns", marks=pytest.mark.netns), pytest.param("docker", marks=pytest.mark.docker)]
-)
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_all_kinds_of_a_step_start_at_one_instant_which_is_time_zero(lab_name, runtime, tmp_path):
     if not shutil.which("tcpdump"):
         pytest.skip("needs tcpdump")

@@ -17,15 +17,14 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.live.command_line import COMMAND, PATIENCE_S, begin, eventually, nothing_remains, run, running, up_of
+from tests.runtimes import RUNTIMES
 
 TOPOLOGY = "name: terminal\nnodes: {a: {}, b: {}}\n"
 
 pytestmark = pytest.mark.live
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("netns", "docker")]
-)
+@pytest.fixture(scope="module", params=RUNTIMES)
 def lab(request, tmp_path_factory):
     """The name of a lab that is up for all of these tests."""
     name = f"test-{secrets.token_hex(5)}"

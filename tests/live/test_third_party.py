@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtimes import RUNTIMES
+
 PACKAGES = Path(__file__).parent / "third_party"
 TOPOLOGY = """
 name: {name}
@@ -27,9 +29,7 @@ def said(*arguments, packages=PACKAGES):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "runtime", [pytest.param("netns", marks=pytest.mark.netns), pytest.param("docker", marks=pytest.mark.docker)]
-)
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_runs_like_our_own(tmp_path, runtime):
     file = tmp_path / "greeting.yml"
     file.write_text(TOPOLOGY.format(name=f"third-party-{runtime}", runtime=runtime))

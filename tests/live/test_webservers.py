@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from testbed.errors import MachineError
-from testbed.lab import Lab, find
+from testbed.lab import Lab, take_down
 from testbed.topology import loads
 from testbed.workloads.errors import WorkloadError
 
@@ -26,8 +26,7 @@ pytestmark = [pytest.mark.live, pytest.mark.docker, pytest.mark.servers]
 @pytest.fixture
 def up(lab_name):
     yield lambda text: Lab.up(loads(f"name: web\n{text}", "web.yml"), name=lab_name, runtime="docker")
-    while runtime := find(lab_name):
-        runtime.down(lab_name)
+    take_down(lab_name)
 
 
 def workload(server, name, keys):

@@ -16,7 +16,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class PortUsed(_Entry, frozen=True, kw_only=True):
-    """The agent is about to hang filters on a port.
+    """The agent is about to attach filters to a port.
 
     Attributes:
         port: index of the device, on the switch side.
@@ -86,60 +86,54 @@ class ForwardsBy(_Entry, frozen=True, kw_only=True):
     interface: str
 
 
-class ContainerPaused(_Entry, frozen=True, kw_only=True):
-    """The agent is about to pause an attached container.
+class _ContainerEntry(_Entry, frozen=True, kw_only=True):
+    """A line about an attached container.
 
     Attributes:
         container: its id.
-        engine: the Docker Engine's socket.
     """
 
     container: str
+
+
+class _ContainerChange(_ContainerEntry, frozen=True, kw_only=True):
+    """A change of an attached container, to be undone.
+
+    Attributes:
+        engine: the Docker Engine's socket.
+    """
+
     engine: str
 
 
-class ContainerGoesOn(_Entry, frozen=True, kw_only=True):
+class ContainerPaused(_ContainerChange, frozen=True, kw_only=True):
+    """The agent is about to pause an attached container."""
+
+
+class ContainerGoesOn(_ContainerEntry, frozen=True, kw_only=True):
     """The agent has ended the pause of a container."""
 
-    container: str
+
+class ContainerOff(_ContainerChange, frozen=True, kw_only=True):
+    """The agent is about to stop or kill an attached container."""
 
 
-class ContainerOff(_Entry, frozen=True, kw_only=True):
-    """The agent is about to stop or kill an attached container.
-
-    Attributes:
-        container: its id.
-        engine: the Docker Engine's socket.
-    """
-
-    container: str
-    engine: str
-
-
-class ContainerOn(_Entry, frozen=True, kw_only=True):
+class ContainerOn(_ContainerEntry, frozen=True, kw_only=True):
     """The agent has started a container again."""
 
-    container: str
 
-
-class ContainerThrottled(_Entry, frozen=True, kw_only=True):
+class ContainerThrottled(_ContainerChange, frozen=True, kw_only=True):
     """The agent is about to limit the CPU time of an attached container.
 
     Attributes:
-        container: its id.
-        engine: the Docker Engine's socket.
         limits: that it had, as `DockerEngine.update` takes them.
     """
 
-    container: str
-    engine: str
     limits: dict[str, int]
 
 
-class ContainerUnthrottled(_Entry, frozen=True, kw_only=True):
+class ContainerUnthrottled(_ContainerEntry, frozen=True, kw_only=True):
     """A container has the CPU time again that it had at first."""
-
-    container: str
 
 
 class CgroupMade(_Entry, frozen=True, kw_only=True):

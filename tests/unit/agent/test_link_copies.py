@@ -1,6 +1,6 @@
 """The links of a node that joins others like it: web-2 joins web and web-1 on the network lan."""
 
-from testbed.agent.carriers import Link
+from testbed.agent.link import Link
 from testbed.agent.link_copies import copies
 from testbed.impairments import Impairments
 from testbed.matching import ANY_NODE, LinkKey, Match
