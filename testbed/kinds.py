@@ -10,7 +10,7 @@ and imports nothing heavy. Its parts are modules of the package, each imported w
 | `traffic` | `client(spec, owner)`, `server(spec, owner)`, `prepare(spec)`: the work of its endpoint processes |
 | `program` | instead of `traffic`: `Client`, `Server`, each a `testbed.workloads.programs.Reader` of a program |
 
-`testbed.topology` imports the `keys` of all kinds, so import it before a `keys` module of your own.
+`testbed.topology.workloads` imports the `keys` of all kinds: import it before a `keys` module of your own.
 
 The client runs in the workload's source, the server in its destination, unless the destination runs a server of its
 own. Both report with `owner.emit`, see `testbed.endpoint`, and finish with an `end`. The optional `prepare` computes or

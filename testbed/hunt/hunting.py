@@ -18,6 +18,7 @@ from testbed.lab import Observer
 from testbed.runs import archive
 from testbed.runs.output_files import make_directory, write_whole
 from testbed.runtime import state
+from testbed.topology import chaos_drawing
 from testbed.topology.yaml_text import dumped
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Hunt:
         while found is None and seeds < self.runs and time.monotonic() < over:
             seed = self.first_seed + seeds
             seeds += 1
-            entries = topology.drawn(trials.topology, seed)
+            entries = chaos_drawing.drawn(trials.topology, seed)
             self.observer.drew(seed, len(entries), seeds, self.runs)
             [first] = trials.of(seed, entries, 1)
             self.observer.tried(seed, first)

@@ -12,20 +12,20 @@ from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses, placement, routing
 from testbed.plan.addresses import Placed
 from testbed.plan.forwarding import Forwarding
-from testbed.plan.links import resolve_links
 from testbed.plan.model import Plan
 from testbed.plan.nodes import Group, Host, Interface, Network, Node
 from testbed.plan.rebinding import Rebinding
 from testbed.plan.workloads import CaptureSettings, Workload
 from testbed.seeds import derive, of_name
 from testbed.topology import with_chaos
-from testbed.topology.timeline_state import longest_ns, longest_round_trip, packets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Address
 
     from testbed.families import Address
+    from testbed.plan.events import Event
+    from testbed.plan.model import Link
     from testbed.services import Service
     from testbed.topology.models import Topology
     from testbed.topology.workloads import Work
@@ -83,7 +83,7 @@ def resolve(
     on = placement.hosts_of_nodes(topology)
     nodes = tuple(_node(topology, name, placed, on.get(name, "")) for name in topology.nodes)
     rebinding = Rebinding(topology, placed[IPV4])
-    links, timeline = resolve_links(topology, seed=seed, engine=engine, rebinding=rebinding)
+    links, timeline = _links(topology, seed, engine, rebinding)
     networks = tuple(_network(topology, name, placed) for name in topology.segments)
     ways = {family: Forwarding(nodes, networks, family) for family in FAMILIES}
     stages = _stages(topology, nodes, ways, seed)
@@ -110,6 +110,16 @@ def resolve(
         hosts=tuple(Host(name=name, address=address) for name, address in topology.hosts.items()),
         directory=str(topology.directory),
     )
+
+
+def _links(
+    topology: Topology, seed: int, engine: str | None, rebinding: Rebinding
+) -> tuple[tuple[Link, ...], tuple[Event, ...]]:
+    if not topology.links and not topology.timeline:
+        return (), ()
+    from testbed.plan.links import resolve_links  # noqa: PLC0415  # it imports the models of links and events
+
+    return resolve_links(topology, seed=seed, engine=engine, rebinding=rebinding)
 
 
 def _beyond(networks: Sequence[Network], lab: str) -> str:
@@ -251,6 +261,14 @@ def _interface_name(topology: Topology, node: str, index: int) -> str:
 def _stages(
     topology: Topology, nodes: Sequence[Node], ways: Mapping[int, Forwarding], seed: int
 ) -> tuple[tuple[Workload, ...], ...]:
+    if not topology.workloads:
+        return ()
+    from testbed.topology.timeline_state import (  # noqa: PLC0415  # it imports the models of events
+        longest_ns,
+        longest_round_trip,
+        packets_of,
+    )
+
     ports, longest = count(FIRST_PORT), longest_ns(topology)
     named = {node.name: node for node in nodes}
 

@@ -15,7 +15,6 @@ from testbed.errors import UsageError
 from testbed.named_topologies import named
 from testbed.present import Present
 from testbed.topology.attaching import attaches, filled
-from testbed.topology.chaos_drawing import chaos_faults, drawn
 from testbed.topology.document import MOST_BYTES, Document, read
 from testbed.topology.error_messages import foreign, located, translate, valueless
 from testbed.topology.find import find
@@ -26,12 +25,12 @@ from testbed.topology.referenced_files import Files
 from testbed.topology.rules import broken_rules
 from testbed.topology.rules.parts import Parts
 from testbed.topology.settings import Factor, Setting, applied, factor_problems, factors_in, parse_factor
-from testbed.topology.timeline_faults import timeline_faults
-from testbed.topology.timeline_state import workload_faults
 from testbed.topology.yaml_text import dumped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from testbed.topology.base import Fault
 
 __all__ = [
     "Factor",
@@ -43,7 +42,6 @@ __all__ = [
     "build",
     "description",
     "discovered",
-    "drawn",
     "factors",
     "find",
     "load",
@@ -192,6 +190,8 @@ def with_chaos(topology: Topology, seed: int) -> Topology:
     """Return a topology whose timeline has the faults that its chaos draws from a seed; without chaos, the same one."""
     if topology.chaos is None:
         return topology
+    from testbed.topology.chaos_drawing import drawn  # noqa: PLC0415  # see OnDemand
+
     return with_timeline(topology, drawn(topology, seed))
 
 
@@ -228,10 +228,23 @@ def _validated(document: Document, directory: Path, present: Present | None) -> 
     if topology:
         topology.keep(document, present)
     if topology and is_whole and not problems:  # what an event makes of a link depends on all that is before it
-        problems += [
-            located(fault, document)
-            for fault in (*timeline_faults(topology), *workload_faults(topology), *chaos_faults(topology))
-        ]
+        problems += [located(fault, document) for fault in _faults_in_time(topology)]
     if problems or topology is None:
         raise TopologyError(problems)
     return topology
+
+
+def _faults_in_time(topology: Topology) -> Iterator[Fault]:
+    """Yield what is wrong with the timeline, the chaos and the workloads of a file that is otherwise valid."""
+    if topology.timeline:
+        from testbed.topology.timeline_faults import timeline_faults  # noqa: PLC0415  # see OnDemand
+
+        yield from timeline_faults(topology)
+    if topology.workloads:
+        from testbed.topology.timeline_state import workload_faults  # noqa: PLC0415  # see OnDemand
+
+        yield from workload_faults(topology)
+    if topology.chaos:
+        from testbed.topology.chaos_drawing import chaos_faults  # noqa: PLC0415  # see OnDemand
+
+        yield from chaos_faults(topology)

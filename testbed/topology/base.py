@@ -1,17 +1,30 @@
 """The base of all models of the topology file."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationInfo,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
+
+DEFERRED = ConfigDict(defer_build=True)
+"""Of what validates: it is built when it is first used."""
 
 
 class Model(BaseModel):
     """A mapping of the file. Fields carry their unit (`delay_ns`); their alias is the file's word (`delay`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", **DEFERRED)
 
 
 class EmptyIsDefault:
@@ -76,6 +89,44 @@ class Recorded:
         if info.context is not None:
             info.context.models[id(value)] = model
         return model
+
+
+@dataclass(frozen=True, slots=True)
+class OnDemand:
+    """Annotates a section of the file, a list: the models of its entries are made when a file has the section.
+
+    To import and build the models of links, workloads and events takes longer than a small lab needs to come up.
+
+    Attributes:
+        module, name: where the annotation of an entry is.
+    """
+
+    module: str
+    name: str
+
+    @property
+    def annotation(self) -> Any:  # noqa: ANN401
+        """The annotation of the section, with that of its entries."""
+        entry: Any = getattr(import_module(self.module), self.name)
+        return tuple[Annotated[entry, Recorded()], ...]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Validate with the models that are made then."""
+        return core_schema.with_info_plain_validator_function(self._validated)
+
+    def __get_pydantic_json_schema__(
+        self, _schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema of the section."""
+        return handler(_adapter(self).core_schema)
+
+    def _validated(self, value: object, info: ValidationInfo[Any]) -> object:
+        return _adapter(self).validate_python(value, context=info.context)
+
+
+@cache
+def _adapter(section: OnDemand) -> TypeAdapter[Any]:
+    return TypeAdapter(section.annotation)
 
 
 class Fault(NamedTuple):

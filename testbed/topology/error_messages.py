@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any, get_args, get_origin
@@ -10,12 +10,11 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from testbed.topology.base import Fault
+from testbed.topology.base import Fault, OnDemand
 from testbed.topology.document import Document, Path
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, nearest, quote
 from testbed.topology.values import describe
-from testbed.topology.workloads import KINDS
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -165,11 +164,11 @@ def _say_kind(detail: ErrorDetails, path: Path, document: Document) -> Problem:
         for name in difflib.get_close_matches("together", map(str, workload), 1):
             message = f"{show(path)} has no key {quote(name)}"
             return document.problem((*path, name), "unknown-key", message, 'did you mean "together"?', at_key=True)
-        hint = nearest("", KINDS, "kinds")
+        hint = nearest("", _kinds(), "kinds")
         return document.problem(path, "missing-key", f'{show(path)} lacks "kind"', hint)
     found = workload["kind"]
     message = f"{show(path)}.kind {describe(found)}, which is not a kind of workload"
-    return document.problem((*path, "kind"), "unknown-kind", message, nearest(str(found), KINDS, "kinds"))
+    return document.problem((*path, "kind"), "unknown-kind", message, nearest(str(found), _kinds(), "kinds"))
 
 
 def _say_length(detail: ErrorDetails, path: Path, document: Document) -> Problem | None:
@@ -213,6 +212,12 @@ _SAYINGS: dict[str, Callable[[ErrorDetails, Path, Document], Problem | None]] = 
 }
 
 
+def _kinds() -> Collection[str]:
+    from testbed.topology.workloads import KINDS  # noqa: PLC0415  # see OnDemand
+
+    return KINDS
+
+
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
     """Return a model's fields by their keys in the file."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
@@ -231,7 +236,7 @@ def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
     """Return the allowed keys of the mapping at pydantic's `loc`, in any of its forms; a workload's in its kind."""
     tag = str(loc[-1]) if loc else ""
     models = [_model(loc)] if _model(loc) else [_model((*loc, form)) for form in _tags(loc)]
-    if tag.startswith("<") and tag[1:-1] not in (*KINDS, "wire"):  # a wire is none that may lack its first key
+    if tag.startswith("<") and tag[1:-1] not in (*_kinds(), "wire"):  # a wire is none that may lack its first key
         models += [_model((*loc[:-1], other)) for other in _tags(loc[:-1])]
     return {name: field for model in models if model for name, field in _fields(model).items()}
 
@@ -251,7 +256,8 @@ def _step(annotation: Any, part: int | str) -> Any:  # noqa: ANN401
     annotation = _bare(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = _fields(annotation).get(str(part))
-        return field.annotation if field else None
+        sections = [mark for mark in field.metadata if isinstance(mark, OnDemand)] if field else []
+        return sections[0].annotation if sections else field and field.annotation
     members = get_args(annotation)
     tagged = [one for one in members if get_origin(one) is Annotated and Tag(str(part)) in one.__metadata__]
     if tagged:

@@ -1,11 +1,10 @@
 """The entries of `links`."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from testbed.engines import CHOICES
 from testbed.topology import ends
 from testbed.topology.base import key
 from testbed.topology.ends import DirectionEnds, DownlinkEnds, Ends, PairEnds, UplinkEnds, WireEnds
@@ -13,12 +12,7 @@ from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.matrices import MatrixValue
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
-from testbed.topology.values import Mtu, Name, Reader, describe
-
-if TYPE_CHECKING:
-    Engine = str
-else:  # for pydantic; type checkers only know literals that are written out
-    Engine = Literal[CHOICES]
+from testbed.topology.values import Engine, Mtu, Name, Reader, describe
 
 Cost = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
@@ -95,13 +89,6 @@ class Wire(WireEnds, LinkKeys):
     """A cable of their own between two nodes, with the impairments of both directions."""
 
     mtu: Mtu = key("Bytes of the largest IP packet", default=1500)
-
-
-class Applied(NamedTuple):
-    """What applies to a link: an entry, and the keys that it has for the link's direction."""
-
-    entry: "LinkEntry"
-    keys: ImpairmentKeys
 
 
 LinkEntry = Pair | Direction | Uplink | Downlink | MatrixLinks | Wire

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
@@ -14,33 +14,45 @@ from testbed.names import BUILT_IN
 from testbed.present import Present
 from testbed.topology.address_values import Families
 from testbed.topology.attaching import attaches, attaches_running
-from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
+from testbed.topology.base import EmptyIsDefault, Model, OnDemand, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.chaos import Chaos
 from testbed.topology.compose import Compose
 from testbed.topology.document import Document
 from testbed.topology.ends import LinkEnds
-from testbed.topology.events import AnyEvent, Rebind
 from testbed.topology.graph import Graph, graphs_of
 from testbed.topology.groups import Groups, Precedence, instances_of, links_between, member_names, on_all, precedence
-from testbed.topology.link_entries import AnyLink, Applied, Engine, LinkEntry, Wire
 from testbed.topology.networks import Attachment, Network
 from testbed.topology.nodes import Node
 from testbed.topology.referenced_files import Files
 from testbed.topology.routers import Nat
-from testbed.topology.values import (
-    Endpoint,
-    ExpectationText,
-    Name,
-    SettingPath,
-    Text,
-)
-from testbed.topology.workloads import Entry, Together, Work, Workload
+from testbed.topology.values import Endpoint, Engine, ExpectationText, Name, SettingPath, Text
+
+if TYPE_CHECKING:
+    from testbed.topology.events import Event
+    from testbed.topology.impairments import ImpairmentKeys
+    from testbed.topology.link_entries import LinkEntry, Wire
+    from testbed.topology.workloads import Together, Work, Workload
+
+    Links = tuple[LinkEntry, ...]
+    Workloads = tuple[Workload | Work | Together, ...]
+    Timeline = tuple[Event, ...]
+else:
+    Links = Annotated[tuple[Any, ...], OnDemand("testbed.topology.link_entries", "AnyLink")]
+    Workloads = Annotated[tuple[Any, ...], OnDemand("testbed.topology.workloads", "Entry")]
+    Timeline = Annotated[tuple[Any, ...], OnDemand("testbed.topology.events", "AnyEvent")]
 
 MOST_SEED = (1 << 63) - 1
 
 Runtime = Literal["auto", "docker", "netns"]
 Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
+
+
+class Applied(NamedTuple):
+    """What applies to a link: an entry, and the keys that it has for the link's direction."""
+
+    entry: "LinkEntry"
+    keys: "ImpairmentKeys"
 
 
 class Sweep(Model):
@@ -87,11 +99,9 @@ class Topology(Model):
         default=None,
         example={"file": "docker-compose.yml"},
     )
-    links: tuple[Annotated[AnyLink, Recorded()], ...] = key(
-        "Impairments between nodes; other links have none", default=()
-    )
-    workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
-    timeline: tuple[Annotated[AnyEvent, Recorded()], ...] = key("What changes at given times of a run", default=())
+    links: Links = key("Impairments between nodes; other links have none", default=())
+    workloads: Workloads = key("Traffic, one after the other; `together` runs some at once", default=())
+    timeline: Timeline = key("What changes at given times of a run", default=())
     chaos: Chaos | None = key(
         "Faults at random times, drawn from the seed, instead of a timeline",
         default=None,
@@ -167,8 +177,12 @@ class Topology(Model):
         return tuple(member for name in names for member in self.groups.get(name, (name,)))
 
     @cached_property
-    def wires(self) -> Mapping[str, Wire]:
+    def wires(self) -> Mapping[str, "Wire"]:
         """The wires by the names of their networks."""
+        if not self.links:
+            return {}
+        from testbed.topology.link_entries import Wire  # noqa: PLC0415  # see OnDemand
+
         return {link.network: link for link in self.links if isinstance(link, Wire)}
 
     @cached_property
@@ -226,7 +240,7 @@ class Topology(Model):
         routers = {name: node.router for name, node in self.nodes.items() if node.router}
         return graphs_of(self._attached, routers, self.families_of, lambda *hop: costs.get(hop, 1))
 
-    def family(self, workload: Workload | Work) -> int:
+    def family(self, workload: "Workload | Work") -> int:
         """Return the family of IP of a workload: the one that the file gives, or the first that leads there."""
         if workload.family is not None:
             return workload.family
@@ -248,6 +262,10 @@ class Topology(Model):
     @property
     def later_addresses(self) -> frozenset[IPv4Address]:
         """The addresses that the timeline gives nodes."""
+        if not self.timeline:
+            return frozenset()
+        from testbed.topology.events import Rebind  # noqa: PLC0415  # see OnDemand
+
         given = (event.address for event in self.timeline if isinstance(event, Rebind))
         return frozenset(address for address in given if isinstance(address, IPv4Address))
 
@@ -259,7 +277,7 @@ class Topology(Model):
         on = [self.attachments(each) for each in (node, other) if each != ANY_NODE]
         return named or next(name for name in on[0] if name in on[-1])
 
-    def applied(self, is_meant: Callable[[LinkEntry], bool] = lambda _: True) -> dict[LinkKey, Applied]:
+    def applied(self, is_meant: "Callable[[LinkEntry], bool]" = lambda _: True) -> dict[LinkKey, Applied]:
         """Return what applies to each link that the file names, see `precedence`; equal things are one object.
 
         Links in one direction between two nodes, which differ in their `match`, are in the order of the file.
@@ -289,11 +307,15 @@ class Topology(Model):
         network = self.network_between(source, destination, named)
         return links_between(self.members(source), self.members(destination), network, match)
 
-    def instances(self, workload: Workload | Work) -> tuple[Workload | Work, ...]:
+    def instances(self, workload: "Workload | Work") -> "tuple[Workload | Work, ...]":
         """Return what a workload of the file runs: itself, or one for each member of the groups that it names."""
         return tuple(instances_of(workload, self.groups))
 
     @property
-    def stages(self) -> tuple[tuple[Workload | Work, ...], ...]:
+    def stages(self) -> "tuple[tuple[Workload | Work, ...], ...]":
         """The workloads as the file has them, by stage; those within a stage run at the same time."""
+        if not self.workloads:
+            return ()
+        from testbed.topology.workloads import Together  # noqa: PLC0415  # see OnDemand
+
         return tuple(entry.together if isinstance(entry, Together) else (entry,) for entry in self.workloads)

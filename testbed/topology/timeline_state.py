@@ -13,8 +13,7 @@ from testbed.matching import LinkKey, Match, Packets, by_direction, crossed, lon
 from testbed.topology.base import Fault
 from testbed.topology.events import DARK, Heal, ImpairmentChange, Partition, Rebind
 from testbed.topology.graph import Hop
-from testbed.topology.link_entries import Applied
-from testbed.topology.models import Topology
+from testbed.topology.models import Applied, Topology
 from testbed.topology.problems import quote
 from testbed.topology.steps import Commands, Happening, NodeFaults, Over, RampStep, in_time
 from testbed.topology.workloads import Together, Work, Workload

@@ -6,13 +6,14 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from testbed import units
+from testbed.engines import CHOICES
 from testbed.errors import UsageError
 from testbed.topology.document import Float, Integer
 from testbed.topology.problems import quote
@@ -27,6 +28,11 @@ DERIVED_MACS = ("02:42:", "02:46:")
 """How the MACs begin that are derived from addresses: of IPv4, as Docker does, and of IPv6."""
 
 Mtu = Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=LARGEST_MTU)]
+
+if TYPE_CHECKING:
+    Engine = str
+else:  # for pydantic; type checkers only know literals that are written out
+    Engine = Literal[CHOICES]
 
 NAMESPACE_PATTERN = r"/[^\x00-\x1f]{1,1000}|[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,250}"
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"

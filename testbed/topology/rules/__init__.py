@@ -1,6 +1,7 @@
 """Rules between the parts of a file, one module per subject.
 
-Rules work on the parts that can be read, so that a fault in one part does not hide those in others.
+Rules work on the parts that can be read, so that a fault in one part does not hide those in others. Those about a
+section whose models are made `OnDemand` are imported for files that have the section.
 """
 
 from __future__ import annotations
@@ -14,12 +15,9 @@ from testbed.topology.rules import (
     attachments,
     groups,
     hosts,
-    links,
     references,
     routers,
     services,
-    timeline,
-    workloads,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +25,35 @@ if TYPE_CHECKING:
 
     from testbed.topology.base import Fault
     from testbed.topology.rules.parts import Parts
+
+
+def _links(parts: Parts) -> Iterator[Fault]:
+    if parts.section("links"):
+        from testbed.topology.rules import links  # noqa: PLC0415  # see above
+
+        yield from links.links(parts)
+
+
+def _workloads(parts: Parts) -> Iterator[Fault]:
+    if parts.section("workloads"):
+        from testbed.topology.rules import workloads  # noqa: PLC0415  # see above
+
+        yield from workloads.workloads(parts)
+
+
+def _expectations(parts: Parts) -> Iterator[Fault]:
+    if parts.section("expect"):
+        from testbed.topology.rules import workloads  # noqa: PLC0415  # see above
+
+        yield from workloads.expectations(parts)
+
+
+def _events(parts: Parts) -> Iterator[Fault]:
+    if parts.section("timeline"):
+        from testbed.topology.rules import timeline  # noqa: PLC0415  # see above
+
+        yield from timeline.events(parts)
+
 
 _RULES_OF_NAMES = (
     references.built_in,
@@ -46,9 +73,9 @@ _RULES_OF_NAMES = (
     services.ports,
     services.mounts,
     hosts.hosts,
-    links.links,
-    workloads.workloads,
-    timeline.events,
+    _links,
+    _workloads,
+    _events,
 )
 """Those about nodes and networks, all of which must be known."""
 
@@ -60,7 +87,7 @@ def broken_rules(parts: Parts, *, is_filled: bool = False) -> Iterator[Fault]:
         parts: of the file.
         is_filled: whether what runs already was discovered and filled in.
     """
-    rules = [attaching.nodes, workloads.expectations]
+    rules = [attaching.nodes, _expectations]
     if not is_filled:
         rules += [attaching.keys, attaching.forms]
     if is_filled or not attaches(parts.document):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from testbed.matching import LinkKey, Match, covers
-from testbed.topology.base import Fault
+from testbed.topology.base import DEFERRED, Fault
 from testbed.topology.document import Path
 from testbed.topology.ends import AnyEnds, LinkEnds, WireEnds
 from testbed.topology.error_messages import show
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from testbed.topology.networks import Network
 
-_ENDS: TypeAdapter[LinkEnds] = TypeAdapter(AnyEnds)
+_ENDS: TypeAdapter[LinkEnds] = TypeAdapter(AnyEnds, config=DEFERRED)
 
 _Ends = LinkEnds | MatrixLinks | WireEnds
 

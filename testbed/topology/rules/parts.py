@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from testbed.families import IPV4
 from testbed.names import BUILT_IN
 from testbed.topology.address_values import Families
+from testbed.topology.base import DEFERRED
 from testbed.topology.ends import WireEnds
 from testbed.topology.graph import Graph, graphs_of
 from testbed.topology.groups import member_names, on_all
-from testbed.topology.link_entries import LinkEntry, Wire
 from testbed.topology.networks import Network
 from testbed.topology.nodes import Node
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from testbed.families import Address
     from testbed.topology.document import Document, Path
     from testbed.topology.graph import Hop
+    from testbed.topology.link_entries import LinkEntry
 
 _NODE = TypeAdapter(Node)
 _WIRE = TypeAdapter(WireEnds)
-_FAMILIES: TypeAdapter[tuple[int, ...]] = TypeAdapter(Families)
-_FORMS: tuple[type[LinkEntry], ...] = get_args(LinkEntry)
+_FAMILIES: TypeAdapter[tuple[int, ...]] = TypeAdapter(Families, config=DEFERRED)
 
 Part = TypeVar("Part")
 
@@ -72,7 +72,7 @@ class Parts:
         found: dict[Path, WireEnds] = {}
         for path, raw in self.items("links"):
             if isinstance(raw, dict) and "wire" in raw:
-                wire = self.model(raw, Wire) or readable(raw, _WIRE, "wire", "name", "subnet", "ip")
+                wire = self.model(raw, WireEnds) or readable(raw, _WIRE, "wire", "name", "subnet", "ip")
                 if wire is not None:
                     found[path] = wire
         return found
@@ -194,8 +194,10 @@ class Parts:
 
     def link(self, raw: object) -> LinkEntry | None:
         """The model of an entry of `links`, or None where it is not valid."""
-        forms = (self.model(raw, form) for form in _FORMS)
-        return next((link for link in forms if link), None)
+        from testbed.topology.link_entries import LinkEntry  # noqa: PLC0415  # see OnDemand
+
+        model = self._models.get(id(raw))
+        return model if isinstance(model, LinkEntry) else None
 
     def line(self, path: Path) -> int:
         """The line that a part begins in."""

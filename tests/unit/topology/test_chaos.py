@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from testbed import topology, units
 from testbed.plan import resolve
-from testbed.topology import TopologyError
+from testbed.topology import TopologyError, chaos_drawing
 
 FAULTS = ["partition", "pause", "kill", "restart", "loss", "delay", "flap", "dns", "cpus"]
 
@@ -47,8 +47,8 @@ def down(entries, at_ns):
 @given(seed=st.integers(0, 1 << 63), faults=st.lists(st.sampled_from(FAULTS), min_size=1, unique=True))
 def test_what_is_drawn_is_valid_and_keeps_a_majority(seed, faults):
     chaotic = loaded(faults=f"[{', '.join(faults)}]")
-    entries = topology.drawn(chaotic, seed)
-    assert entries == topology.drawn(chaotic, seed)
+    entries = chaos_drawing.drawn(chaotic, seed)
+    assert entries == chaos_drawing.drawn(chaotic, seed)
     times = [units.DURATION.parse(entry["at"]) for entry in entries]
     assert all(before < after for before, after in pairwise(times))
     assert all(len(down(entries, at_ns)) <= 2 for at_ns in times)
@@ -67,9 +67,9 @@ def test_the_plan_has_what_the_seed_draws():
 
 
 def test_only_some_nodes_and_only_so_many():
-    entries = topology.drawn(loaded(nodes="[s1, s2]", most_down=0, faults="[pause, kill, partition]"), 3)
+    entries = chaos_drawing.drawn(loaded(nodes="[s1, s2]", most_down=0, faults="[pause, kill, partition]"), 3)
     assert entries == ()
-    entries = topology.drawn(loaded(nodes="[s1, s2]", most_down=1, faults="[pause]", until="5s"), 3)
+    entries = chaos_drawing.drawn(loaded(nodes="[s1, s2]", most_down=1, faults="[pause]", until="5s"), 3)
     assert {entry["node"] for entry in entries} == {"s1", "s2"}
     assert max(units.DURATION.parse(entry["at"]) + units.DURATION.parse(entry["pause"]) for entry in entries) < 5e9
 
