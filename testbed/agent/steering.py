@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from testbed.agent.carriers import Link, LinkCarriers
     from testbed.agent.journal import Journal
     from testbed.agent.known_macs import Senders
-    from testbed.agent.link_devices import LinkDevices
     from testbed.agent.ports import Port
     from testbed.agent.wiring import Wiring
     from testbed.matching import LinkKey
@@ -36,8 +35,7 @@ class Steering:
 
     Attributes:
         wiring: the nodes and ports of the lab.
-        devices: makes the lines of uplinks and downlinks.
-        carriers: make the devices that drop packets.
+        carriers: make devices, those that drop packets among them.
         links: all links of the lab, as they are now.
         journal: see `PortRules`.
         rules: of the ports.
@@ -45,7 +43,6 @@ class Steering:
     """
 
     wiring: Wiring
-    devices: LinkDevices
     carriers: LinkCarriers
     links: Mapping[LinkKey, Link]
     journal: Journal | None
@@ -57,7 +54,7 @@ class Steering:
 
     def __post_init__(self) -> None:
         self.rules = PortRules(self.wiring, self.journal)
-        self.access = AccessLines(self.wiring, self.devices)
+        self.access = AccessLines(self.wiring, self.carriers.devices)
 
     def knows_machine(self) -> bool:
         """Whether the rules still tell `host` from `internet` by the addresses that the machine has now."""
