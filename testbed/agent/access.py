@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.match_rules import Rule
     from testbed.agent.netlink import RouteSocket
-    from testbed.agent.ports import Port
+    from testbed.agent.ports import DeviceKey, Port, Side
     from testbed.agent.wiring import Wiring
 
 _RULE = 1
@@ -44,14 +44,14 @@ class AccessLines:
 
     Attributes:
         wiring: the nodes and ports of the lab, and where packets for a node leave the switch.
-        devices: makes devices.
+        devices: returns what makes devices on a side.
         before_opening: is called with the network of a line, before the first packet crosses it.
     """
 
     wiring: Wiring
-    devices: LinkDevices
+    devices: Callable[[Side], LinkDevices]
     before_opening: Callable[[str], None] = field(default=lambda _: None)
-    _rules: dict[int, _AllPackets] = field(default_factory=dict)
+    _rules: dict[DeviceKey, _AllPackets] = field(default_factory=dict)
     _closed: list[Port] = field(default_factory=list)
 
     def make(self, port: Port) -> None:
@@ -60,16 +60,16 @@ class AccessLines:
         Raises:
             OSError: the kernel's refusal.
         """
-        route = port.side.route
-        inner, outer = self.devices.make_line(f"line of {port}", port.mtu, port.bridge)
+        route, devices = port.side.route, self.devices(port.side)
+        inner, outer = devices.make_line(f"line of {port}", port.mtu, port.bridge)
         self.wiring.add_line(port, Line(inner, outer))
         self._closed.append(port)
-        self.devices.mute(port.index)
+        devices.mute(port.index)
         for here, there in ((port.index, inner), (inner, port.index)):
             add_hook(route, here)
             body = u32.rule(here, _RULE, actions=u32.redirect(there), place=u32.ONWARD)
             route.send([(u32.NEW_FILTER, CREATE | EXCL, body)])
-            self._rules[here] = _AllPackets(route, here)
+            self._rules[port.side.number, here] = _AllPackets(route, here)
 
     def set(self, port: Port, up: Sequence[Rule], down: Sequence[Rule]) -> None:
         """Send what crosses a line to the devices of uplink and downlink, by their matches.
@@ -79,8 +79,8 @@ class AccessLines:
             LabError: `too-many-matches`.
         """
         line = self.wiring.lines[port.node, port.network]
-        self._rules[line.inner].set(up)
-        self._rules[port.index].set(down)
+        self._rules[port.side.number, line.inner].set(up)
+        self._rules[port.key].set(down)
 
     def open(self) -> None:
         """Let packets pass the lines that are new.
@@ -88,18 +88,20 @@ class AccessLines:
         Raises:
             OSError: the kernel's refusal.
         """
-        lines = [(port.network, line) for port in self._closed if (line := self.wiring.lines.get(port.place))]
-        for network in dict.fromkeys(network for network, _ in lines):
+        lines = [(port, line) for port in self._closed if (line := self.wiring.lines.get(port.place))]
+        for network in dict.fromkeys(port.network for port, _ in lines):
             self.before_opening(network)
-        self.devices.switch_on_at(index for _, line in lines for index in (line.inner, line.outer))
+        for side in dict.fromkeys(port.side for port, _ in lines):
+            own = [line for port, line in lines if port.side == side]
+            self.devices(side).switch_on_at(index for line in own for index in (line.inner, line.outer))
         self._closed.clear()
 
     def remove(self, port: Port) -> None:
         """Remove the line of a port, if it has one; a port that is still there passes nothing from then on."""
         if line := self.wiring.remove_line(port):
-            self._rules.pop(line.inner, None)
-            self._rules.pop(port.index, None)
-            self.devices.delete([line.inner])  # the outer end goes with it
+            self._rules.pop((port.side.number, line.inner), None)
+            self._rules.pop(port.key, None)
+            self.devices(port.side).delete([line.inner])  # the outer end goes with it
 
     def close(self) -> None:
         """Remove all lines."""
@@ -115,7 +117,7 @@ class _AllPackets:
         self._device = device
         self._tables = MatchTables(route, device)
         self._has_list = False
-        self._present: tuple[Rule, ...] = ()
+        self._present: tuple[Rule, ...] | None = None  # rules of a new port drop what no rule here passes
 
     def set(self, rules: Sequence[Rule]) -> None:
         """Replace all rules by these, in one step; packets that none of them takes pass."""

@@ -76,9 +76,13 @@ class LinkCarriers:
                 if why := (await engine.probe()).missing:
                     missing[name] = why
 
+    def devices(self, side: Side) -> LinkDevices:
+        """Return what makes devices on a side that is open."""
+        return self._devices[side.number]
+
     def make_sink(self, side: Side) -> int:
         """Make a device on a side that drops what is sent to it, and return its index."""
-        (pair,) = self._devices[side.number].make_pairs({"sink": _SINK_MTU})
+        (pair,) = self.devices(side).make_pairs({"sink": _SINK_MTU})
         return pair.near.index
 
     @property

@@ -70,7 +70,7 @@ class Links:
 
     def __post_init__(self) -> None:
         self._carriers = LinkCarriers(self.wiring, self.devices, self.engines, self.journal)
-        self.steering = Steering(self.wiring, self.devices, self._carriers, self._links, self.journal)
+        self.steering = Steering(self.wiring, self._carriers, self._links, self.journal)
 
     async def impair(self, wanted: Iterable[LinkRequest]) -> tuple[ChosenEngine, ...]:
         """Set the impairments of links; they replace those that a link has, as a whole.
@@ -165,12 +165,13 @@ class Links:
                 continue
             is_awaited = self.wiring.awaits(place[0], network=place[1])
             port = self.wiring.last_port(*place) if is_awaited else self.wiring.port(*place)
-            if port.network in self.wiring.open_networks or port.side.number or not port.bridge:
+            if port.network in self.wiring.open_networks or not port.bridge:
                 raise LabError(
                     "open-network",
                     f"{place[0]} can't have an uplink or downlink on {port.network}, which is not the lab's own",
                     "impair the links between two nodes there",
                 )
+            await self._carriers.open(port.side)
             with refusals(port):
                 self.steering.access.make(port)
             self.steering.rules.give_line(port)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from testbed.agent.journal import Journal
     from testbed.agent.known_macs import Senders
     from testbed.agent.link import Link
-    from testbed.agent.link_devices import LinkDevices
     from testbed.agent.ports import Port
     from testbed.agent.wiring import Wiring
     from testbed.matching import LinkKey
@@ -37,8 +36,7 @@ class Steering:
 
     Attributes:
         wiring: the nodes and ports of the lab.
-        devices: makes the lines of uplinks and downlinks.
-        carriers: make the devices that drop packets.
+        carriers: make devices, those that drop packets among them.
         links: all links of the lab, as they are now.
         journal: see `PortRules`.
         rules: of the ports.
@@ -46,7 +44,6 @@ class Steering:
     """
 
     wiring: Wiring
-    devices: LinkDevices
     carriers: LinkCarriers
     links: Mapping[LinkKey, Link]
     journal: Journal | None
@@ -58,7 +55,7 @@ class Steering:
 
     def __post_init__(self) -> None:
         self.rules = PortRules(self.wiring, self.journal)
-        self.access = AccessLines(self.wiring, self.devices)
+        self.access = AccessLines(self.wiring, self.carriers.devices)
 
     def knows_machine(self) -> bool:
         """Whether the rules still tell `host` from `internet` by the addresses that the machine has now."""

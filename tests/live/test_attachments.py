@@ -144,6 +144,16 @@ def test_no_packet_reaches_a_restarted_container_but_by_its_links(docker_lab_of_
 
 
 @pytest.mark.docker
+@pytest.mark.parametrize("end", ["from", "to"])
+def test_a_container_with_only_an_uplink_or_a_downlink_sends_and_receives_after_a_restart(lab_name, end):
+    text = f"name: line\nnodes: {{a: , b: }}\nlinks: [{{{end}: a, delay: 40ms}}]"
+    with Lab.up(loads(text, "line.yml"), name=lab_name, runtime="docker", engine="userspace") as lab:
+        docker("restart", "-t0", container(lab, "a"))
+        assert eventually(lambda: attached(lab))
+        assert min(pinged(lab, "b", "-c3", "-i0.2", address(lab, "a"))) >= ROUND_TRIP_MS / 2
+
+
+@pytest.mark.docker
 def test_a_container_put_back_on_a_network_has_its_links(docker_lab):
     lab = docker_lab
     with ping_all_the_while(lab) as found:

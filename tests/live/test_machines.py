@@ -41,14 +41,17 @@ hosts: {{east: "{east}", west: "{west}"}}
 nodes:
   client: {{host: east}}
   r1: {{host: west, router: true}}
-  r2: {{host: west, router: true}}
+  r2: {{host: west, router: true, networks: [six]}}
+  six: {{host: east, networks: [six]}}
   r3: {{host: east, router: true, networks: [lan]}}
   server: {{host: west, networks: [lan]}}
+networks: {{lan: , six: {{ip: 6}}}}
 links:
+  - {{from: server, delay: 10ms, rate: 5mbit}}
   - {{wire: [client, r1], delay: 20ms}}
   - {{wire: [r1, r2]}}
   - {{wire: [r2, r3]}}
-  - {{between: [r3, server], delay: 10ms}}
+  - {{from: r3, to: server, delay: 10ms}}
 """
 MS = 1_000_000
 LATE_MS = 2_000
@@ -97,9 +100,14 @@ def wired(machines, tmp_path_factory):
 
 
 def addresses(machine, lab, node):
-    """The addresses of IPv4 and IPv6 that a node has, but those of the loopback and link-local ones."""
+    """The addresses that a node has, but those of the loopback and link-local ones."""
     lines = machine.within(lab, node, "ip", "-oneline", "address").splitlines()
     return [line.split()[3].split("/")[0] for line in lines if "scope global" in line]
+
+
+def answers(lab, node, *ping):
+    """Whether a ping from a node to another one is answered."""
+    return run("exec", lab, node, "--", "ping", "-c", "1", "-W", "1", *ping).returncode == 0
 
 
 def figure(summary, name):
@@ -143,6 +151,8 @@ def test_a_node_that_restarts_gets_its_links_back(two, machines):
 def test_packets_of_both_families_cross_routers_and_wires_between_machines(wired, machines):
     east, west = machines
     ours, theirs = addresses(west, wired, "server")
+    assert addresses(east, wired, "six")[0].startswith("2001:2:")
+    assert answers(wired, "six", "r2")
     for family, address in (("-4", ours), ("-6", theirs)):
         hops = east.within(wired, "client", "traceroute", family, "-n", "-q", "1", "-w", "3", address)
         found = re.findall(r"^ *\d+  (\S+)  ([0-9.]+) ms", hops, re.MULTILINE)
@@ -172,11 +182,12 @@ def test_a_wire_between_machines_carries_packets_of_1450_bytes_and_multicasts(wi
 def test_a_router_that_restarts_gets_its_wires_back_and_down_leaves_nothing(wired, machines):
     """The last test of this lab."""
     west = machines[1]
-    west.docker("restart", "--time", "0", f"testbed-{wired}-r1")
+    west.docker("restart", "--time", "0", *(f"testbed-{wired}-{node}" for node in ("r1", "r2", "server")))
     deadline = time.monotonic() + 120
-    for family in ("-4", "-6"):
-        while run("exec", wired, "client", "--", "ping", family, "-c", "1", "-W", "1", "server").returncode:
+    for node, *ping in (("client", "-4", "server"), ("client", "-6", "server"), ("six", "r2")):
+        while not answers(wired, node, *ping):
             assert time.monotonic() < deadline
+    assert min(round_trips_ms(wired)) >= 60
     [lab] = [each for each in json.loads(run("ps", "--json").stdout) if each["lab"] == wired]
     assert (lab["healthy"], lab["problem"]) == (True, "")
     assert run("down", wired).returncode == 0

@@ -8,6 +8,8 @@ agent knows.
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from docker.types import IPAMConfig, IPAMPool
 
 from testbed.errors import LabError, MachineError
+from testbed.plan import addresses
 from testbed.runtime.docker import objects
 from testbed.runtime.docker.engine import patiently, refusals
 
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from testbed.plan.model import Plan
-    from testbed.plan.nodes import Network
+    from testbed.plan.nodes import Network, Node
     from testbed.runtime.docker.engine import DockerEngine
+
+_CHOICE_SECONDS, _POLL_SECONDS = 30, 0.05
 
 VXLAN_BYTES = 50
 """What the driver subtracts from its option `mtu`, for its headers (RFC 7348, section 5)."""
@@ -31,6 +36,8 @@ VXLAN_BYTES = 50
 
 def create(engine: DockerEngine, plan: Plan, network: Network, machines: int) -> None:
     """Create an overlay network.
+
+    Without IPv4 in the plan it gets a subnet of the Swarm's own pool, see `with_unseen`.
 
     Args:
         engine: a manager of the Swarm.
@@ -42,8 +49,10 @@ def create(engine: DockerEngine, plan: Plan, network: Network, machines: int) ->
         MachineError: `subnet-too-small`.
         LabError: `subnet-taken`; `docker-refused`.
     """
-    own = reserved(plan, network, 2 * machines)
-    pool = IPAMPool(subnet=network.subnet, gateway=network.gateway, iprange=str(own))
+    pools = []
+    if network.subnet:
+        own = reserved(plan, network, 2 * machines)
+        pools.append(IPAMPool(subnet=network.subnet, gateway=network.gateway, iprange=str(own)))
     try:
         with refusals(f"network {network.name}"):
             engine.api.create_network(
@@ -52,12 +61,80 @@ def create(engine: DockerEngine, plan: Plan, network: Network, machines: int) ->
                 scope="swarm",
                 attachable=True,
                 internal=True,
-                ipam=IPAMConfig(pool_configs=[pool]),
+                ipam=IPAMConfig(pool_configs=pools),
                 options={"com.docker.network.driver.mtu": str(network.mtu + VXLAN_BYTES)},
                 labels=objects.labels(plan.lab, objects.NETWORK, network.name),
             )
     except LabError as error:
         raise objects.subnet_taken(network, error) from None
+
+
+def with_unseen(engine: DockerEngine, plan: Plan) -> tuple[Plan, Mapping[tuple[str, str], str]]:
+    """Choose IPv4 addresses on overlay networks that have none in the plan.
+
+    The driver knows nodes by these, and derives their MACs from them. Nodes don't see them: the agent takes them away.
+    They are the last ones of a subnet, because the Docker Engine takes its own from the first ones on.
+
+    Args:
+        engine: a manager of the Swarm.
+        plan: of the lab, whose networks are there.
+
+    Returns:
+        The plan with the MACs of nodes, and the addresses by names of node and network.
+
+    Raises:
+        LabError: `docker-refused`; `no-subnet`; `subnet-too-small`.
+    """
+    unseen: dict[tuple[str, str], str] = {}
+    for network in plan.networks:
+        if not (network.subnet or network.wire or network.present):
+            subnet = _chosen_subnet(engine, plan.lab, network.name)
+            on = [node.name for node in plan.nodes if any(at.network == network.name for at in node.interfaces)]
+            if len(on) > subnet.num_addresses // 2:
+                said = f"network {network.name}: {len(on)} nodes are too many for {subnet}, which the Swarm gave it"
+                hint = "use ip: both, or docker swarm init --default-addr-pool-mask-length with a smaller number"
+                raise LabError("subnet-too-small", said, hint)
+            last = subnet.num_addresses - 2
+            unseen |= {(name, network.name): str(subnet[last - place]) for place, name in enumerate(on)}
+    return replace(plan, nodes=tuple(_with_macs(node, unseen) for node in plan.nodes)), unseen
+
+
+def given_unseen(node: Node, unseen: Mapping[tuple[str, str], str]) -> Node:
+    """Return a node as its container is to be made: with the IPv4 addresses that it does not see."""
+    return replace(
+        node,
+        interfaces=tuple(
+            replace(each, address=each.address or unseen.get((node.name, each.network), "")) for each in node.interfaces
+        ),
+    )
+
+
+def _with_macs(node: Node, unseen: Mapping[tuple[str, str], str]) -> Node:
+    macs = {
+        each.network: addresses.mac(IPv4Address(unseen[node.name, each.network]))
+        for each in node.interfaces
+        if (node.name, each.network) in unseen and not each.given_mac
+    }
+    interfaces = (replace(each, mac=macs.get(each.network, each.mac)) for each in node.interfaces)
+    return replace(node, interfaces=tuple(interfaces))
+
+
+def _chosen_subnet(engine: DockerEngine, lab: str, network: str) -> IPv4Network:
+    """Return the subnet that the Swarm chose for a network, which it does a moment after the network was made.
+
+    Raises:
+        LabError: `docker-refused`; `no-subnet`.
+    """
+    deadline = time.monotonic() + _CHOICE_SECONDS
+    while True:
+        with refusals(f"network {network}"):
+            found = engine.api.inspect_network(objects.network_name(lab, network))["IPAM"]["Config"]
+        if found:
+            return IPv4Network(found[0]["Subnet"])
+        if time.monotonic() > deadline:
+            said = f"network {network}: the Swarm gave it no subnet within {_CHOICE_SECONDS} s"
+            raise LabError("no-subnet", said, "docker network inspect, and the log of the Swarm's manager, may say why")
+        time.sleep(_POLL_SECONDS)
 
 
 def reserved(plan: Plan, network: Network, count: int) -> IPv4Network:

@@ -13,7 +13,7 @@ from testbed.agent import messages
 from testbed.errors import LabError
 from testbed.plan.relocation import readdress
 from testbed.runtime import failures
-from testbed.runtime.docker import objects, services
+from testbed.runtime.docker import objects, overlays, services
 from testbed.runtime.docker.engine import in_parallel, patiently, refusals
 from testbed.runtime.nodes import all_paths, interfaces, known_addresses, own_addresses, packet_filter, routes
 from testbed.runtime.readiness import Readiness, first_address
@@ -50,6 +50,7 @@ class Starter:
         identities: what tells the containers that run already, by node.
         images: what the other containers are made from, by node.
         tunnels: by wire to another machine, what carries it there.
+        unseen: see `overlays.with_unseen`.
     """
 
     runtime: Runtime
@@ -59,6 +60,7 @@ class Starter:
     identities: Mapping[str, messages.ContainerIdentity]
     images: Mapping[str, str]
     tunnels: Mapping[str, messages.Tunnel] = field(default_factory=dict)
+    unseen: Mapping[tuple[str, str], str] = field(default_factory=dict)
     _routes: Mapping[str, tuple[messages.NewRoute, ...]] = field(init=False, default_factory=dict)
 
     def start(self, nodes: Sequence[Node]) -> Readiness:
@@ -115,7 +117,8 @@ class Starter:
         """Make a node's container, unless it runs already; its id and the pid of its first process."""
         if node.container:
             return _present_pid(self.engine, node)
-        container = objects.create_node(self.engine, self.plan, node, self.images[node.name], self._hosts(node))
+        image, hosts = self.images[node.name], self._hosts(node)
+        container = objects.create_node(self.engine, self.plan, overlays.given_unseen(node, self.unseen), image, hosts)
         return container, _start_node(self.engine, node, container)
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:

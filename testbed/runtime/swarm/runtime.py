@@ -142,6 +142,7 @@ class SwarmRuntime:
         new = [network for network in plan.networks if not network.wire and not network.present]
         with logs.timed(_log, f"create {len(new)} networks"), manager.answering():
             in_parallel(partial(overlays.create, manager.engine, plan, machines=self._size), new)
+            plan, unseen = overlays.with_unseen(manager.engine, plan)
         carried = tunnels(machines, plan)
         progress("agents")
         with logs.timed(_log, f"start agents on {len(machines.used)} machines"):
@@ -156,6 +157,7 @@ class SwarmRuntime:
                 identities=present[machine.name],
                 images=images[machine.name],
                 tunnels=carried.get(machine.name, {}),
+                unseen=unseen,
             )
             for machine in machines.used
         }

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.families import IPV4
 from testbed.names import BUILT_IN
 from testbed.topology.base import Fault
-from testbed.topology.ends import DownlinkEnds, UplinkEnds, WireEnds
+from testbed.topology.ends import WireEnds
 from testbed.topology.problems import nearest, quote
 
 if TYPE_CHECKING:
@@ -75,10 +74,6 @@ def _networks(parts: Parts) -> Iterator[Fault]:
         elif not network.internal:
             said = "is false, but what leaves an overlay network does so past all links"
             yield Fault((*path, "internal"), _UNSUPPORTED, said, f"leave it out; or {_ONE_MACHINE}")
-        if IPV4 not in parts.families_of(name):
-            at: Path = (*path, "ip") if network.families else ("ip",) if parts.section("ip") is not None else path
-            said = "is IPv6 alone, and an overlay network of Docker needs IPv4 addresses"
-            yield Fault(at, _UNSUPPORTED, said, f"use ip: both; or {_ONE_MACHINE}")
 
 
 def _joined(parts: Parts, network: str) -> Iterator[Fault]:
@@ -93,10 +88,7 @@ def _joined(parts: Parts, network: str) -> Iterator[Fault]:
 def _links(parts: Parts) -> Iterator[Fault]:
     for path, raw in parts.items("links"):
         link = parts.link(raw)
-        if isinstance(link, UplinkEnds | DownlinkEnds):
-            said = "is an uplink or a downlink, whose queue needs a bridge of the lab's own"
-            yield Fault(path, _UNSUPPORTED, said, "impair the links between two nodes")
-        elif link is not None and not isinstance(link, WireEnds):
+        if link is not None and not isinstance(link, WireEnds):
             named = {end for direction in link.directions for end in direction}
             for end in BUILT_IN:
                 if end in named:
