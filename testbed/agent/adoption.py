@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def know_distant(wiring: Wiring, nodes: Sequence[DistantNode]) -> None:
-    """Know the packets of nodes on other machines by their MACs, which overlay networks keep."""
+    """Note the MACs of nodes on other machines, by which ports here know their packets: overlay networks keep them."""
     for node in nodes:
         for each in node.interfaces:
             addresses = tuple(address for address in (each.address, each.address6) if address)

@@ -100,7 +100,7 @@ class Attachments:
             self._events.close()
 
     async def recognise(self) -> None:
-        """Leave ports alone that are on open and overlay networks already and no node's.
+        """Note which ports on open and overlay networks belong to no node, to leave them alone.
 
         Raises:
             LabError: `docker-engine-unknown`, `docker-engine-silent`.
@@ -118,7 +118,7 @@ class Attachments:
                     self._not_nodes[key] = network
 
     def begin(self) -> None:
-        """Take in how things are now that the lab is up, and hear of what changes in the nodes."""
+        """Look at all ports now that the lab is up, and follow changes in the nodes from now on."""
         for name in self.wiring.nodes:
             self._events.hear_node(name)
         self.look()
@@ -128,7 +128,7 @@ class Attachments:
         self._stir()
 
     def look(self) -> None:
-        """Take in how things are, as if all of it had just happened."""
+        """Compare the kernel's devices with the known ports, and handle each difference like an event."""
         for side in self.wiring.sides:
             found = {device.index: device for device in switch.devices(side.route)}
             for device in found.values():
@@ -140,7 +140,7 @@ class Attachments:
                 self._was_learned(side, learned)
 
     async def report(self, *, settled: bool = True) -> AttachmentReport:
-        """What is wrong now, what has happened, and what was dropped.
+        """Return what is wrong now, the incidents so far, and how many packets were dropped.
 
         Args:
             settled: wait a while until what has just happened is dealt with.
@@ -163,7 +163,7 @@ class Attachments:
         )
 
     def missing(self, name: str) -> str:
-        """Return what keeps a node that has started from being as the file has it; empty if nothing does."""
+        """Return what a node that has started still lacks, as the end of a sentence; empty if nothing."""
         try:
             self.wiring.node(name)
         except LabError:
@@ -252,7 +252,7 @@ class Attachments:
             self._incidents.note(what)
 
     async def _act(self) -> None:
-        """Deal with what has been heard. What fails because things change again is heard of again."""
+        """Handle the events that have arrived. What fails because something changes again is tried after that event."""
         for name in [name for name, node in self.wiring.nodes.items() if node.is_held and node.has_ended]:
             await self._let_go(name)
         await self._take_apart()
@@ -305,7 +305,7 @@ class Attachments:
             await self._tell(port)
 
     async def _let_go(self, name: str) -> None:
-        """Release a namespace that has lost its name or its process: close all that the agent holds of it."""
+        """Close all that the agent holds of a namespace that has lost its name or its process."""
         number = self.wiring.nodes[name].number
         self._events.ignore_node(name)
         for place, port in self.wiring.ports.items():

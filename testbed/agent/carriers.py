@@ -59,7 +59,7 @@ class LinkCarriers:
         self._journal = journal
 
     async def open(self, side: Side) -> None:
-        """Carry links to ports on a further side, too."""
+        """Load the engines of a further switch side, so that links to its ports can be carried."""
         if side.number in self._engines:
             return
         devices = self._devices[0].elsewhere(side.fd, side.route)
@@ -112,7 +112,7 @@ class LinkCarriers:
                     link.device = device
 
     def _new(self, link: Link) -> NewLink:
-        """Return a link as engines have it: packets leave it at its receiver, before the uplink or downlink there."""
+        """Return a link as engines take it: packets leave it at its receiver, before the uplink or downlink there."""
         port, key = self._wiring.port(*link.key.place), link.key
         if key.destination == ANY_NODE:
             leaves = self._wiring.lines[key.place].inner
@@ -211,7 +211,7 @@ class LinkCarriers:
             await self.leave(side, sinks.get(side))
 
     async def leave(self, side: int, sink: int | None) -> None:
-        """Remove all devices of a side; what would hold its namespace is closed."""
+        """Remove all devices of a side, and close its engines, which hold its namespace."""
         for engine in self._engines.pop(side).values():
             await engine.close()
         devices = self._devices.pop(side)

@@ -32,14 +32,14 @@ _Process = TypeVar("_Process", bound=Process)
 
 
 class ClockOffset(NamedTuple):
-    """By how much a monotonic clock is ahead of this machine's, ns, and how much more or less it may be."""
+    """How far a monotonic clock is ahead of this machine's, ns, and the uncertainty of that."""
 
     offset_ns: int
     uncertainty_ns: int
 
     @classmethod
     def between(cls, least_ns: int, most_ns: int) -> Self:
-        """Return the offset that is between two bounds: 0 if that is possible.
+        """Return an offset between two bounds: 0 if they allow it.
 
         Such clocks count from the start of their machines. So 0, within the milliseconds that a question takes, means
         that it is the same clock.
@@ -145,7 +145,7 @@ class Agent:
 
     @property
     def lead_ns(self) -> int:
-        """How long before something is to happen on all machines at once they have to be told, beyond the usual."""
+        """How much earlier than usual all machines have to be told what they are to do at one instant, ns."""
         return 0
 
     def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> Process:

@@ -69,7 +69,7 @@ def create(
         network.name: Described(f"net{index}", index, network.mtu)
         for index, network in enumerate(networks, _FIRST_INDEX)
     }
-    workshop = _Workshop(wiring, others, hosts, bridges, itertools.count(_FIRST_INDEX + len(bridges)))
+    maker = _NodeMaker(wiring, others, hosts, bridges, itertools.count(_FIRST_INDEX + len(bridges)))
     try:
         wiring.route.send(
             [device_requests.new_bridge(each.name, each.mtu, number=each.number, flags=UP) for each in bridges.values()]
@@ -77,7 +77,7 @@ def create(
         for batch in _batches(nodes):
             with _kernel_settings() as settings:
                 for node in batch:
-                    workshop.make(node, settings)
+                    maker.make(node, settings)
     except OSError as error:
         raise LabError("wiring-failed", f"the kernel refused a device or an address: {error}") from None
 
@@ -107,7 +107,7 @@ def _kernel_settings() -> Iterator[Path]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Workshop:
+class _NodeMaker:
     """Makes nodes.
 
     Attributes:

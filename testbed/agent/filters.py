@@ -67,7 +67,7 @@ class _Source(NamedTuple):
 
 
 class Hooks(NamedTuple):
-    """What hangs on a device's hooks.
+    """What is attached to a device's hooks.
 
     Attributes:
         qdisc: what provides them, `clsact` or `ingress`; None where nothing does.
@@ -80,7 +80,7 @@ class Hooks(NamedTuple):
 
 
 def hooks(route: RouteSocket, device: int) -> Hooks:
-    """What hangs on the hooks of the device with that index.
+    """Return what is attached to the hooks of the device with that index.
 
     Raises:
         OSError: there is no such device any more.
@@ -99,7 +99,7 @@ def hooks(route: RouteSocket, device: int) -> Hooks:
 
 
 def remove(route: RouteSocket, port: int, *, with_hook: bool) -> None:
-    """Remove everything that a `PortFilters` has hung on a port, also of another process; the port may have gone.
+    """Remove all that a `PortFilters`, also of another process, has attached to a port; the port may have gone.
 
     Args:
         route: a netlink socket in the namespace of the port.
@@ -124,7 +124,7 @@ def remove(route: RouteSocket, port: int, *, with_hook: bool) -> None:
 
 
 def add_hook(route: RouteSocket, port: int) -> None:
-    """Give a port the hook that rules hang on, which it may have.
+    """Give a port the hook that rules are attached to, unless it has it.
 
     Raises:
         OSError: the kernel's refusal.
@@ -143,7 +143,7 @@ class PortFilters:
     """
 
     def __init__(self, route: RouteSocket, port: int, sink: int, *, is_open: bool = False) -> None:
-        """Nothing is hung on the port yet.
+        """Attach nothing yet.
 
         Args:
             route: a netlink socket in the namespace of the port.
@@ -167,7 +167,7 @@ class PortFilters:
         self._dropped_first = 0
 
     def close(self) -> None:
-        """Drop what no rule knows; nothing happens where that is done already.
+        """Drop packets from sources that no rule knows; do nothing if that is so already.
 
         Raises:
             OSError: the kernel's refusal.

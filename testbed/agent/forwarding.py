@@ -27,7 +27,7 @@ _WHOSE = "a network leads out of the lab"
 
 
 class Forwarding:
-    """Keeps the machine forwarding for a lab, and nothing else because of it."""
+    """Makes the machine forward packets for a lab, but no others because of that."""
 
     def __init__(self, lab: str, network: int, journal: Journal) -> None:
         """Switch nothing yet.
@@ -43,7 +43,7 @@ class Forwarding:
         self._opened: set[str] = set()
 
     def adapt(self) -> None:
-        """Switch on what the machine does not forward by. Call it in the machine's namespace, and alone there.
+        """Switch forwarding on where the machine lacks it. Call it in its namespace, with `machine.exclusive`.
 
         Raises:
             MachineError: `no-nft`.

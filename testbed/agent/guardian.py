@@ -70,7 +70,7 @@ def _be_guardian(lab: str, agent: int, path: Path) -> NoReturn:
 
 
 def guard(lab: str, agent: int, book: Journal) -> None:
-    """Wait until the agent has ended, and do what it did not.
+    """Wait until the agent has ended, and put back what it has not.
 
     Args:
         lab: its name.
@@ -133,7 +133,7 @@ def _with_ports(route: RouteSocket, events: EventSocket, bridges: set[int]) -> _
 
 
 def _keep_closed(places: list[_Place]) -> None:
-    """Take ports that appear on bridges off them, for as long as there are any of these bridges."""
+    """Remove ports that appear on bridges, as long as any of these bridges exists."""
     waiting = select.poll()
     for place in places:
         waiting.register(place.events, select.POLLIN)
@@ -151,7 +151,7 @@ def _keep_closed(places: list[_Place]) -> None:
 
 
 def _close_new_ports(place: _Place) -> bool:
-    """Take ports that are new off their bridges; return False if the bridges have gone."""
+    """Remove new ports from their bridges; return False if the bridges have gone."""
     devices = {device.index: device for device in switch.devices(place.route)}
     if not place.bridges & devices.keys():
         return False

@@ -72,7 +72,7 @@ def senders(nodes: Mapping[str, str]) -> Senders:
 
 
 def known(macs: Iterable[str]) -> KnownMacs:
-    """Return these MACs, and no other ones, in blocks as large as possible."""
+    """Combine MACs into blocks as large as possible that contain no other MACs."""
     single: set[str] = set()
     blocks = []
     for block in _blocks(sorted({int(mac.replace(":", ""), 16) for mac in macs})):

@@ -58,7 +58,7 @@ class LinkDevices:
         self._numbers = numbers or itertools.count(1)
 
     def elsewhere(self, switch: int, route: RouteSocket) -> LinkDevices:
-        """What makes devices on another switch side."""
+        """Return what makes devices on another switch side."""
         return LinkDevices(self._lab, switch, route, self.home, self._numbers)
 
     @property

@@ -1,8 +1,8 @@
 """Regular samples of the counters of links, for a client that records them during a run.
 
-A look at the counters of a link costs the engine some 30 us in user space, and a millisecond with netem, so that busy
-links are looked at up to ten times a second, the others once a second in turn, and less often where there are so many
-that it would take the agent more than a fiftieth of a core. A link whose counters don't change has no samples but the
+To read the counters of a link takes the userspace engine some 30 us, and netem a millisecond. So busy links are read up
+to ten times a second, the others once a second in turn, and all less often where they are so many that it would take
+the agent more than a fiftieth of a core. A link whose counters don't change has no samples but the
 last before a change.
 """
 
@@ -32,18 +32,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SHARE = 50
-"""Looking takes at most one part in so many of a core. That is processor time: on a busy machine all takes longer."""
+"""Reading takes at most one part in so many of a core. That is processor time: on a busy machine all takes longer."""
 
 _LONGEST_REST_S = 2.0
 _ROUND_S = 1.0
-"""In which all links that are idle are looked at."""
+"""In which the counters of all idle links are read."""
 
 _IDLE_MOST = 128
-"""Idle links in one look, so that busy ones are not looked at less often for them; with very many a round takes longer.
-"""
+"""Idle links read at a time, so that busy ones are not read less often; with very many links, a round takes longer."""
 
 _AT_ONCE = 16
-"""Links that are looked at before other calls have their turn."""
+"""Links that are read before other calls have their turn."""
 
 _ROWS = 20
 """The samples of a link that are sent together."""
@@ -64,7 +63,7 @@ COLUMNS = (
 _Row = tuple[int, ...]
 
 
-class _Course:
+class _Pending:
     """The samples of one link that are not sent yet.
 
     Attributes:
@@ -77,10 +76,10 @@ class _Course:
         self._columns: tuple[str, ...] = ()
         self._rows: list[_Row] = []
         self._latest: _Row = ()
-        self._is_told = False  # whether the latest look is a sample
+        self._is_sampled = False  # whether the latest reading is a sample
 
     def add(self, at_ns: int, counters: Counters) -> Iterator[LinkSamples]:
-        """Add a look, and yield the samples that are to be sent now."""
+        """Add a reading of the counters, and yield the samples to send now."""
         if counters.dead is not None:
             return
         found = [(name, value) for name in COLUMNS if (value := getattr(counters, name)) is not None]
@@ -90,22 +89,22 @@ class _Course:
             self._columns, self._latest = columns, ()
         row = (at_ns, *values)
         if self._latest and self._latest[1:] != values:
-            if not self._is_told:
+            if not self._is_sampled:
                 self._rows.append(self._latest)
             self._rows.append(row)
             self.changed_ns = at_ns
-            self._is_told = True
+            self._is_sampled = True
         else:
-            self._is_told = False
+            self._is_sampled = False
         self._latest = row
         if len(self._rows) >= _ROWS:
             yield self._take()
 
     def end(self) -> Iterator[LinkSamples]:
-        """Yield the samples that are left, up to the latest look; none of a link whose counters never changed."""
-        if self.changed_ns and not self._is_told:
+        """Yield the samples that are left, up to the latest reading; none if the counters never changed."""
+        if self.changed_ns and not self._is_sampled:
             self._rows.append(self._latest)
-            self._is_told = True
+            self._is_sampled = True
         if self._rows:
             yield self._take()
 
@@ -125,12 +124,12 @@ async def record(connection: Connection, call: SampleLinks, names: Callable[[], 
         count: reads counters.
     """
     ended = asyncio.create_task(connection.receive())
-    courses: dict[str, _Course] = {}
+    pending: dict[str, _Pending] = {}
     turn = 0
-    looks, used_s, begun_s = 0, 0.0, time.monotonic()
+    reads, used_s, begun_s = 0, 0.0, time.monotonic()
     least_s = rest_s = call.interval_ns / 1e9
 
-    async def look(links: Sequence[str]) -> None:
+    async def read(links: Sequence[str]) -> None:
         for start in range(0, len(links), _AT_ONCE):
             part = links[start : start + _AT_ONCE]
             try:
@@ -140,28 +139,28 @@ async def record(connection: Connection, call: SampleLinks, names: Callable[[], 
                 continue
             at_ns = time.monotonic_ns()
             for name, counters in found.items():
-                for samples in courses.setdefault(name, _Course(name)).add(at_ns, counters):
+                for samples in pending.setdefault(name, _Pending(name)).add(at_ns, counters):
                     await connection.send_event(samples)
 
     try:
         while not ended.done():
             present = names()
             since_ns = time.monotonic_ns() - int(_ROUND_S * 1e9)
-            busy = [name for name in present if name in courses and courses[name].changed_ns > since_ns]
-            idle = [name for name in present if name not in courses or courses[name].changed_ns <= since_ns]
+            busy = [name for name in present if name in pending and pending[name].changed_ns > since_ns]
+            idle = [name for name in present if name not in pending or pending[name].changed_ns <= since_ns]
             share = min(_IDLE_MOST, math.ceil(len(idle) * least_s / _ROUND_S))
             due = [idle[(turn + place) % len(idle)] for place in range(share)]
             turn += share
-            looked_s, cost_s = time.monotonic(), time.process_time()
-            await look([*busy, *due])
+            read_s, cost_s = time.monotonic(), time.process_time()
+            await read([*busy, *due])
             cost_s = time.process_time() - cost_s
-            looks, used_s = looks + 1, used_s + cost_s
+            reads, used_s = reads + 1, used_s + cost_s
             rest_s = max(least_s, min(_SHARE * cost_s, _LONGEST_REST_S))
-            await asyncio.wait([ended], timeout=max(0.0, looked_s + rest_s - time.monotonic()))
-        await look(names())
-        for course in courses.values():
-            for samples in course.end():
+            await asyncio.wait([ended], timeout=max(0.0, read_s + rest_s - time.monotonic()))
+        await read(names())
+        for samples_of_link in pending.values():
+            for samples in samples_of_link.end():
                 await connection.send_event(samples)
     finally:
         await cancelled(ended)
-    _log.info("looked %d times at links' counters in %.1f s: %.3f s", looks, time.monotonic() - begun_s, used_s)
+    _log.info("read links' counters %d times in %.1f s: %.3f s", reads, time.monotonic() - begun_s, used_s)

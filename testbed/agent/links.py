@@ -274,7 +274,7 @@ class Links:
         self._links |= copies(self._links, like, name, network, siblings)
 
     def requests(self, node: str) -> tuple[LinkRequest, ...]:
-        """The links from and to a node as they could be asked for now."""
+        """Return requests for the links from and to a node as they are now."""
         return tuple(
             link.request({end: self.wiring.addresses(end, key.network) for end in key.nodes})
             for key, link in self._links.items()
@@ -334,7 +334,7 @@ class Links:
             self.steering.access.remove(port)
 
     async def leave(self, side: Side) -> None:
-        """Remove all devices of a side, and hold its namespace no more; nothing leads there any more."""
+        """Remove all devices of a side to which no link leads any more, and close what holds its namespace."""
         async with self._exclusive:
             await self._carriers.leave(side.number, self.steering.rules.sinks.pop(side.number, None))
 

@@ -33,12 +33,12 @@ def exclusive(network: int) -> Iterator[None]:
 
 
 def forwards() -> bool:
-    """Whether the machine whose namespace this is forwards packets by all interfaces; labs never switch that."""
+    """Whether the machine of this namespace forwards packets at all its interfaces; labs never change that."""
     return _FORWARD.read_text("ascii").strip() != "0"
 
 
 def interfaces_that_do_not_forward() -> list[str]:
-    """Return the interfaces of the present namespace, but those of labs, by which no packet to forward comes in."""
+    """Return the interfaces of this namespace from which the machine forwards nothing, without those of labs."""
     return sorted(
         path.parent.name
         for path in _CONF.glob("*/forwarding")
@@ -49,7 +49,7 @@ def interfaces_that_do_not_forward() -> list[str]:
 
 
 def set_forwarding(interface: str, *, on: bool) -> None:
-    """Switch on or off that the machine forwards what comes in by an interface.
+    """Switch the forwarding of packets that come in by an interface on or off.
 
     Raises:
         OSError: /proc/sys can't be written, or has no such interface.

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Whose(Enum):
-    """Whose a port is that is no node's."""
+    """Why a port belongs to no node."""
 
     NO_NODE = auto()
     UNSEEN = auto()
@@ -56,7 +56,7 @@ class Members:
     _engine_is_known: bool = False
 
     async def owner_of(self, place: Place, network: str) -> Port | Whose:
-        """The node's port that a new device on the switch side is.
+        """Return the node's port that a new device on the switch side is, or why it is none.
 
         Raises:
             LabError: `docker-engine-silent`.
@@ -113,7 +113,7 @@ class Members:
         return await self.engine.container(container) if self.engine and self.wiring.identities and not known else None
 
     def _node_of(self, container: Container) -> str | None:
-        """The name of the node that a container is, which there may not be yet."""
+        """The name of the node that a container is; the lab may not have that node yet."""
         identities = self.wiring.identities
         for node, identity in identities.items():
             if identity.name == container.name or (identity.number and _place(identity) == _place(container)):
@@ -186,7 +186,7 @@ class Members:
         )
 
     def changed(self) -> tuple[Member, ...]:
-        """The nodes that are not what was adopted."""
+        """Return the nodes that differ from those that were adopted: containers made anew, or added to a service."""
         return tuple(
             Member(
                 name=name,

@@ -124,12 +124,12 @@ def _sets(nat: NewNat) -> Sequence[tuple[str, str]]:
 
 
 def closing(table: str) -> list[str]:
-    """Return what has a router forward nothing."""
+    """Return the rules that make a router forward nothing."""
     return [f"add rule ip {table} gate drop"]
 
 
 def opening(nat: NewNat, table: str) -> list[str]:
-    """Return what has a NAT forget its mappings, and forward again."""
+    """Return the rules that make a NAT forget its mappings, and forward again."""
     emptied = [f"flush {sort} ip {table} {name}" for sort, name in (one.split() for one, _ in _sets(nat))]
     return [*emptied, f"flush chain ip {table} gate"]
 

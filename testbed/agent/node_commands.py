@@ -80,7 +80,7 @@ class NodeCommands:
         return {name: command.pauses for name, command in self._own.items()}
 
     def limit(self, node: str, groups: tuple[Path, ...]) -> None:
-        """Have all that is started in a node from now on belong to cgroups, given by their `cgroup.procs`."""
+        """Start all further processes of a node in these cgroups, given by their `cgroup.procs`."""
         self._limits[node] = groups
 
     def pids(self, node: str) -> Iterator[int]:

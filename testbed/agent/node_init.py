@@ -157,7 +157,7 @@ def _enter(node: Node, control: socket.socket) -> None:
 
 
 def _weaken(others: Surroundings) -> None:
-    """Give up what a program of the node would gain that took this process over: with SYS_PTRACE, it can trace it."""
+    """Give up privileges that a program of the node could seize: with SYS_PTRACE, it can trace this process."""
     surroundings.permit_limits(others)
     capabilities.bound(others.capabilities)
     capabilities.give_up({*others.capabilities, *_NEEDED})
@@ -236,7 +236,7 @@ class _Init:
         return Started(id=number, pid=process.pid)
 
     def _prepare(self, *, tty: bool) -> None:
-        """Make this process, a command to be, what the node asks for."""
+        """Give this process, which becomes a command, the terminal, limits and user that the command is to have."""
         if tty:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         surroundings.limit_and_become(self._surroundings)

@@ -96,7 +96,7 @@ class Node:
 
     @property
     def end(self) -> str:
-        """How a node that `has_ended` did."""
+        """How the node ended, if it `has_ended`."""
         return f"its network namespace {self.path} has gone" if self.path else "its container has ended"
 
     @property
@@ -157,7 +157,7 @@ def of_namespace(name: str, path: str) -> Node:
 
 
 def let_go(node: Node) -> Node:
-    """The node that was a network namespace, which can go now; nothing but the agent may hold it any more."""
+    """Return the node without its network namespace, which can end once the agent does not hold it."""
     return Node(name=node.name, network=-1, path=node.path)
 
 

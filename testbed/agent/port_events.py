@@ -1,4 +1,4 @@
-"""Hears from the kernel what changes: devices and MACs on the switch sides of a lab, interfaces in its nodes."""
+"""Listens to the kernel for changes: devices and MACs on the switch sides of a lab, interfaces in its nodes."""
 
 from __future__ import annotations
 

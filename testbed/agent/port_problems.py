@@ -27,7 +27,7 @@ _MOST_MACS = 64
 
 @dataclass(slots=True, kw_only=True)
 class NewPort:
-    """A port of which it is not known yet whose it is.
+    """A port whose owner is not known yet.
 
     Attributes:
         side: where it is.

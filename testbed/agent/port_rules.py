@@ -118,7 +118,7 @@ class PortRules:
         self._at(port.side, edge, port.network).set_rules(rules, others)
 
     def give_line(self, port: Port) -> None:
-        """Let what a port's line does take the place of the rules there; new ports of its network are silenced.
+        """Replace the rules of a port by those of its line; new ports of its network are silenced.
 
         The rules of a new port stay behind those of the line, and drop what these don't take.
         """

@@ -28,7 +28,7 @@ class Side:
     path: str = ""
 
     def close(self) -> None:
-        """Hold the namespace no more."""
+        """Close the namespace."""
         with self.route:
             os.close(self.fd)
 
@@ -115,7 +115,7 @@ class Gateway:
     is_port: bool
 
     def port(self, node: str, side: Side) -> Port:
-        """What a built-in node has for a port, on that side."""
+        """Return the port of a built-in node, on that side."""
         return Port(
             node=node,
             network=self.network,

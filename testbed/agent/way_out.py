@@ -109,7 +109,7 @@ class WayOut:
         self.wiring.gateways.by_network |= cables
 
     async def close(self) -> None:
-        """Change nothing any more; the journal says what is to be undone."""
+        """Stop changing the machine; what the journal says is still to be undone."""
         if self._watching:
             await cancelled(self._watching)
 

@@ -95,7 +95,7 @@ class Wiring:
         return self.nodes[name]
 
     def port(self, node: str, network: str) -> Port:
-        """The port where a node hangs on a network.
+        """The port of a node on a network.
 
         Raises:
             LabError: `no-such-port`; `port-gone`, the node is not on the network at the moment.
@@ -109,7 +109,7 @@ class Wiring:
         return port
 
     def last_port(self, node: str, network: str) -> Port:
-        """The port where a node hangs on a network, or did when it last was there; KeyError where it has none."""
+        """The port of a node on a network, or the last one that it had there; KeyError where it has none."""
         if node in BUILT_IN and network in self.gateways:
             return self.gateways[network].port(node, self.main)
         return self.ports[node, network]
@@ -277,5 +277,5 @@ class Wiring:
                 self.gone[name, network] = f"node {name} is not on network {network} yet"
 
     def awaits(self, *nodes: str, network: str) -> bool:
-        """Whether one of some nodes is a container that has not been on a network yet."""
+        """Whether one of these nodes is a container that has not been on a network yet."""
         return any((node, network) in self.expected & self.gone.keys() for node in nodes)

@@ -31,7 +31,7 @@ def shift(node: str, path: Path, offset_ns: int, drift_ppb: int) -> int:
 
 
 def without_one(node: str) -> MachineError:
-    """Return the error of a node that has the machine's clock."""
+    """Return the error for a node that has no clock of its own."""
     message = f"node {node} has no clock of its own: nodes get one when they start, if the lab's file changes it"
     hint = "give the timeline of the lab's file an event with clock for this node, and bring the lab up again"
     return MachineError("no-clock", message, hint)

@@ -171,7 +171,7 @@ class ContainerControl:
         return time.monotonic_ns()
 
     def _note(self, entry: Entry) -> None:
-        """Write down what is about to happen to the container of a node, or is over, if it is not the lab's own."""
+        """Write in the journal what is about to happen to a node's container, or is over, unless it is the lab's."""
         if self._book and self._wiring.open_networks:
             self._book.write(entry)
 
@@ -226,7 +226,7 @@ class ContainerControl:
         return time.monotonic_ns()
 
     def close(self) -> None:
-        """See `NodeControl`. There is nothing."""
+        """See `NodeControl`. Nothing was made."""
 
     def _require_own(self, node: str) -> None:
         """Require that a node is the lab's: what would outlast a killed agent in it goes with the lab."""

@@ -40,7 +40,7 @@ class Mount:
 
     @classmethod
     def at(cls, pid: int, path: str) -> Self:
-        """Find the one at a path of a process.
+        """Return what is mounted at a path, as a process sees it.
 
         Raises:
             OSError: there is no such directory.
@@ -61,7 +61,7 @@ class Mount:
 
 
 def _of_the_machine(device: str) -> bool:
-    """Whether the machine has a file system too, and not only the node.
+    """Whether a file system is the machine's, too, and not the node's alone.
 
     Raises:
         OSError: this is a process in a container, which may not know what the machine has.
@@ -103,7 +103,7 @@ class _Full:
     paths: set[str] = field(default_factory=set)
 
     def close(self) -> None:
-        """Let go of the file system."""
+        """Close the descriptors of the file system."""
         for fd in (self.filler, self.root):
             if fd >= 0:
                 os.close(fd)
@@ -156,7 +156,7 @@ class Disks:
         return full
 
     def empty(self, node: str, path: str) -> None:
-        """Give a file system that is full for a path the size that it had before; do nothing if there is none.
+        """Give a file system that was filled for a path its former size; do nothing if none was.
 
         Raises:
             LabError: `disk-not-changed`.
@@ -175,7 +175,7 @@ class Disks:
                     full.close()
 
     def forget(self, node: str) -> None:
-        """Let go of the file systems of a node, which is off."""
+        """Forget the file systems of a node that is off."""
         for name, device in list(self._full):
             if name == node:
                 self._full.pop((name, device)).close()

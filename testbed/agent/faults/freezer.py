@@ -1,4 +1,4 @@
-"""When the processes of a container stand still, as the kernel tells it: by the freezer of its cgroup (cgroups(7)).
+"""Tells when the kernel has frozen or thawed a container's processes, by the freezer of its cgroup (cgroups(7)).
 
 The Docker Engine pauses a container by the freezer and answers only when it has written that down, which takes it as
 long again. To use the freezer ourselves would be faster still, but the Engine would neither know of it nor be able to

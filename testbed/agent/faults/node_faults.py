@@ -110,7 +110,7 @@ class NodeFaults:
                 return done_ns
 
     async def _set_again(self, node: str) -> None:
-        """Set what a node has lost by being off: all but its clock and its CPU time."""
+        """Apply again the settings that a node has lost while it was off: all but its clock and its CPU time."""
         for setting in self._settings.of({node}):
             if isinstance(setting, NameFault | FillDisk | SlowDisk):
                 await self._set(setting)
@@ -136,7 +136,7 @@ class NodeFaults:
         return {name: each for name, each in by_name.items() if not each.is_neutral}
 
     async def prepare(self, coming: Iterable[Fault]) -> None:
-        """Make ready what takes faults long that are to come at given times; `heal` ends that.
+        """Prepare what takes long, for faults that are due at given times; `heal` undoes that.
 
         Raises:
             TestbedError: a node can't be controlled so.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class NodeGroups:
-    """The cgroups of a lab's nodes. What is made is written down, for the command that takes the lab down."""
+    """The cgroups of a lab's nodes. They are in the journal, for the command that takes the lab down."""
 
     def __init__(self, lab: str, commands: NodeCommands, journal: Path) -> None:
         """Make none yet.
@@ -47,7 +47,7 @@ class NodeGroups:
         return group
 
     def fill(self, node: str, group: Path) -> None:
-        """Move all processes of a node to its group, and have those that come start there.
+        """Move all processes of a node to its group, in which later ones then start.
 
         Raises:
             LabError: `limit-not-set`.

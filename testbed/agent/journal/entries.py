@@ -200,7 +200,7 @@ def subject(entry: Entry) -> Subject:
 
 
 def still_open(entries: Iterable[Entry]) -> dict[Subject, Entry]:
-    """The entries that nothing has been done about yet, by their subjects."""
+    """Return the entries that are not undone yet, by their subjects."""
     found: dict[Subject, Entry] = {}
     for entry in entries:
         match entry:
@@ -225,5 +225,5 @@ def read(data: bytes) -> list[Entry]:
 
 
 def outcome(entries: Sequence[Entry]) -> PutBack | None:
-    """How what the journal says was put back; None where something is not."""
+    """Return the last entry, about what was put back; None if something is not put back yet."""
     return entries[-1] if entries and isinstance(entries[-1], PutBack) else None

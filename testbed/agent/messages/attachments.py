@@ -18,7 +18,7 @@ class Incident(Payload, frozen=True, kw_only=True):
 
 
 class AttachmentReport(Payload, frozen=True, kw_only=True):
-    """How nodes are attached to their networks, and what happened to that.
+    """How nodes are attached to their networks, and what has changed in that.
 
     Attributes:
         problems: what keeps the lab from doing what the file says; sentences.

@@ -29,7 +29,7 @@ class CaptureSpec(Payload, frozen=True, kw_only=True):
 
 
 class CaptureBegun(Payload, frozen=True, kw_only=True):
-    """From now on no packet is missed unseen.
+    """The capture has begun: from now on it counts the packets that it misses.
 
     Attributes:
         clock_offset_ns: how far the wall clock, which packets are stamped with, is ahead of CLOCK_MONOTONIC.

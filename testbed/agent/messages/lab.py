@@ -1,4 +1,4 @@
-"""The lab as a whole: who answers, the plan to remember, the end. And what an agent that only probes prints."""
+"""Calls about the lab as a whole: its status, its plan, its end. And what an agent with `--probe` prints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testbed.agent.messages.creation import Publication
 
 
 class AgentStatus(Payload, frozen=True, kw_only=True):
-    """The status of an agent: which one it is, and what it holds.
+    """The status of an agent: which one it is, and how its lab is.
 
     Attributes:
         version: of the protocol.

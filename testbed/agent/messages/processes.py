@@ -57,7 +57,7 @@ class ProcessEvent(Payload, frozen=True, kw_only=True):
 
 
 class Tell(Payload, frozen=True, kw_only=True):
-    """What a client tells a call under way.
+    """What a client sends to a call in progress.
 
     Attributes:
         start_ns: when an endpoint is to begin.

@@ -54,7 +54,7 @@ class Connections:
         return None
 
     def forget(self, port: int) -> None:
-        """Have the kernel forget all connections to a port, so that it decides anew where their packets go.
+        """Make the kernel forget all connections to a port, so that it decides anew where their packets go.
 
         To list them takes 10 ms even if there are few, because the kernel looks through a table of all namespaces.
         """
@@ -66,7 +66,7 @@ class Connections:
                 self._ask(_DELETE, 0, _version(destination), attribute(_ORIGINAL | _NESTED, original))
 
     def _may_be_some(self) -> bool:
-        """Whether the namespace has connections, or the kernel does not say."""
+        """Whether the namespace may have connections: it has some, or the kernel does not say."""
         counts = [attributes(body).get(_COUNT) for body in self._ask(_GET_STATISTICS, 0, _ANY, b"")]
         return not counts or any(count is None or any(count) for count in counts)
 

@@ -22,7 +22,7 @@ _MOST_BYTES = 1 << 20
 
 
 class HostsFile:
-    """See above."""
+    """The /etc/hosts of a node, from which names can be hidden."""
 
     def __init__(self, opened: Callable[[int], int], kept: str) -> None:
         """Hide nothing yet.

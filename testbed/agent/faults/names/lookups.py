@@ -87,7 +87,7 @@ class Lookups:
         self._faults = faults
 
     async def close(self) -> None:
-        """Have the node look up names as before.
+        """Make the node look up names as before.
 
         Raises:
             LabError: `dns-not-changed`.
@@ -147,7 +147,7 @@ class Lookups:
 
 @contextmanager
 def _refused(node: str) -> Iterator[None]:
-    """Tell what the kernel refuses."""
+    """Turn a refusal of the kernel into an error that says what could not be changed."""
     try:
         yield
     except OSError as error:

@@ -24,7 +24,7 @@ class Names:
         self._prepared: set[str] = set()
 
     async def prepare(self, node: Node, hosts: Callable[[int], int], resolver: str) -> None:
-        """Answer a node's questions as they would be without, until `release`: `set` has an effect at once then.
+        """Redirect a node's questions already, with right answers, until `release`: `set` then takes effect at once.
 
         Raises:
             LabError, MachineError: as `set`.
@@ -84,7 +84,7 @@ class Names:
         self._lookups[node.name] = found
 
     async def forget(self, node: str) -> None:
-        """Have a node look up names as before, if it is still there."""
+        """Make a node look up names as before, if it is still there."""
         if found := self._lookups.pop(node, None):
             await found.close()
 

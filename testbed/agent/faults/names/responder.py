@@ -1,4 +1,4 @@
-"""Answers the questions for name servers that the programs of a node send, in place of these servers.
+"""Answers the DNS questions of a node's programs in place of the name servers that they ask.
 
 nftables redirects what goes to port 53 of whatever address to a socket in the node's network namespace. Each question
 is answered as the node's faults say, or passed on to the server that it was sent to.
@@ -68,7 +68,7 @@ class Responder:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Redirect all questions of the node; `close` also ends what has failed half-way.
+        """Redirect all questions of the node; if that fails, `close` undoes what was done.
 
         Raises:
             LabError: `dns-not-changed`, `filter-refused`.
@@ -87,7 +87,7 @@ class Responder:
         self._connections.forget(PORT)
 
     async def close(self) -> None:
-        """Redirect nothing any more. Questions that have not been answered are not."""
+        """End the redirection. Questions that have no answer yet get none."""
         with suppress(LabError, MachineError):  # its namespace goes, or there is no nft
             lines = [f"add table inet {_TABLE}", f"delete table inet {_TABLE}"]
             nft.load(self._network, lines, f"names of node {self._node} are to work", "")
@@ -102,7 +102,7 @@ class Responder:
             one.close()
 
     def _bind(self) -> int:
-        """Open the sockets, all with one number of port, which is returned."""
+        """Open the sockets, all at the same port, and return its number."""
         for _ in range(_TRIES):
             port = 0
             opened: list[socket.socket] = []
@@ -133,7 +133,7 @@ class Responder:
         task.add_done_callback(self._tasks.discard)
 
     def _receive(self, one: socket.socket) -> None:
-        """Receive a question, and answer it in time."""
+        """Receive a question, and begin to answer it."""
         try:
             message, source = one.recvfrom(_DATAGRAM_BYTES)
         except OSError:
@@ -235,7 +235,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes | None:
 
 
 def _original(connection: socket.socket) -> Endpoint:
-    """Return where a connection was made to before it was redirected."""
+    """Return the address that a redirected connection was made to at first."""
     if connection.family == socket.AF_INET:
         packed = connection.getsockopt(socket.SOL_IP, _SO_ORIGINAL_DST, 16)
         port, address = struct.unpack_from("!2xH4s", packed)
