@@ -111,11 +111,11 @@ class NetnsRuntime:
         raise _only_docker("a sidecar attaches to containers")
 
     def start_project(self, plan: Plan, progress: Progress) -> Plan:  # noqa: ARG002  # the protocol's
-        """Do nothing: there is none."""
+        """Do nothing: network namespaces have no compose project."""
         return plan
 
     def taken(self, *, leads_out: bool = True) -> list[IPv4Network]:
-        """Return the destinations of this machine's routes, if a network leads out; else labs are apart from all."""
+        """Return the destinations of this machine's routes if a network leads out; nothing else can overlap."""
         return sorted(set(machine_routes.destinations())) if leads_out else []
 
     def up(self, plan: Plan, progress: Progress) -> Plan:

@@ -1,4 +1,4 @@
-"""What both runtimes tell of nodes: their routes, and the names and addresses by which they know each other."""
+"""What both runtimes tell the agent about nodes: routes, and the names and addresses by which they know others."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def gateway(network: Network) -> messages.NewGateway | None:
 
 
 def default_routes(plan: Plan, node: Node) -> Iterator[messages.NewRoute]:
-    """Yield the route of a node to all that is beyond this machine, unless the file gives it another default route."""
+    """Yield the route of a node to all beyond this machine, unless the file gives it another default route."""
     network = of(plan, node)
     if network and not any(DEFAULT in route.to for route in installed(node)):
         yield messages.NewRoute(to=DEFAULT, via=network.gateway)

@@ -102,7 +102,7 @@ def _of_compose(labels: Mapping[str, str]) -> tuple[str, str, int]:
 
 
 def identities(plan: Plan, present: Present, composed: Container[str] = ()) -> dict[str, ContainerIdentity]:
-    """Return what tells the containers of a plan that ran before it, by node, if they are as the plan says.
+    """Return what identifies the attached containers of a plan, by node; they must still be as the plan says.
 
     Args:
         plan: of the lab.

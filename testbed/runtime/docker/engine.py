@@ -81,7 +81,7 @@ class DockerEngine:
 
     @property
     def description(self) -> str:
-        """What to tell people, `Docker Engine 28.2.2 (API 1.50)`."""
+        """Its description for people: `Docker Engine 28.2.2 (API 1.50)`."""
         if self.is_podman:
             return f"podman {self.version} through its Docker-compatible socket (API {self.api.api_version})"
         return f"Docker Engine {self.version} (API {self.api.api_version})"
@@ -126,7 +126,7 @@ class DockerEngine:
             return False
 
     def info(self) -> dict[str, Any]:
-        """What it tells of itself and of its machine."""
+        """What it reports about itself and its machine."""
         with refusals("info"):
             found: dict[str, Any] = self.api.info()
         return found
@@ -203,7 +203,7 @@ def patiently(call: Callable[_Arguments, _Result], *args: _Arguments.args, **kwa
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the Docker Engine may think better of it: what it works on is being changed, or it is overloaded."""
+    """Whether a refusal may pass: the Docker Engine is changing what it is asked about, or is overloaded."""
     if not isinstance(error, APIError):
         return False
     said = (error.explanation or "").lower()
@@ -223,7 +223,7 @@ def refusals(what: str, code: str = "docker-refused") -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """What the Docker Engine said, without the client's decoration."""
+    """Return the Docker Engine's own message in an error of its client."""
     if isinstance(error, APIError) and error.explanation:
         return error.explanation.strip()
     return str(error)
@@ -270,7 +270,7 @@ def _unreachable(error: Exception, where: str) -> MachineError:
 
 
 def _os_error(error: BaseException | None) -> OSError | None:
-    """The system's error beneath those of the client's layers, which hide it among arguments, causes and contexts."""
+    """Return the system's error that an error of the client contains, among arguments, causes and contexts."""
     seen: list[BaseException | None] = [error]
     for candidate in seen:
         if isinstance(candidate, FileNotFoundError | PermissionError | ConnectionRefusedError):

@@ -1,4 +1,4 @@
-"""The containers that the nodes of a lab are: those that the lab made, by their labels, and the attached ones."""
+"""The containers of a lab's nodes: those that the lab made, found by their labels, and the attached ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class NodeContainers:
         """By lab, the nodes of its own that have been seen, so that one whose container is removed is missed."""
 
     def begin(self, plan: Plan, *, without: Mapping[str, object]) -> Mapping[str, str]:
-        """Take in which containers a lab attaches that is coming up, and return their names by node.
+        """Note which containers a lab that comes up attaches, and return their names by node.
 
         Args:
             plan: of the lab.

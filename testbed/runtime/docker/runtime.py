@@ -47,7 +47,7 @@ class DockerRuntime:
     name = "docker"
 
     def __init__(self, engine: DockerEngine | None = None) -> None:
-        """Use a Docker Engine; the one that the environment names unless given."""
+        """Use a Docker Engine, by default the one that the environment names."""
         self._given = engine
         self._containers = NodeContainers(lambda: self._engine, self.connect)
 
@@ -157,7 +157,7 @@ class DockerRuntime:
         return projects.start(self, self._engine, plan, progress)
 
     def _identities(self, plan: Plan, composed: Container[str]) -> Mapping[str, messages.ContainerIdentity]:
-        """What tells the containers of a plan that ran before, by node; not those of its compose project.
+        """Return what identifies the attached containers of a plan, by node, without those of its compose project.
 
         Raises:
             LabError: `container-changed`: they are not as the plan says; `port-in-use`: by another lab.

@@ -116,7 +116,7 @@ def holder(engine: DockerEngine, port: PublishedPort) -> str:
 
 
 def stop_gracefully(engine: DockerEngine, lab: str) -> None:
-    """Have the programs of a lab end by the stop signal that the file gives them; those without one are left alone."""
+    """Send the programs of a lab the stop signals that the file gives them; leave those without one alone."""
     containers = [each for each in engine.containers(lab=lab, node=None) if STOP_SIGNAL in each["Labels"]]
 
     def stop(container: str) -> None:

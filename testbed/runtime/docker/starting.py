@@ -1,4 +1,4 @@
-"""Starting the containers of a lab, and telling the agent of them."""
+"""Starts the containers of a lab, and registers them with the agent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NO_HEALTHCHECK = "without a HEALTHCHECK"
 
 @dataclass(kw_only=True)
 class Starter:
-    """Starts the nodes of a lab that is coming up, and has the agent know them.
+    """Starts the nodes of a lab that is coming up, and registers them with the agent.
 
     Attributes:
         runtime: that of containers.
@@ -92,7 +92,7 @@ class Starter:
         return first_address(self.plan, name)
 
     def _learn_addresses(self, nodes: Sequence[Node], containers: Sequence[str]) -> None:
-        """Have the plan say which addresses nodes were given on networks that were there before, and which MACs.
+        """Put into the plan the addresses and MACs that nodes were given on networks that were there before.
 
         On a network with IPv6 only, the IPv4 address that an older Docker Engine gives a node decides its MAC.
         """
@@ -164,7 +164,7 @@ class Starter:
         return {interface.network for interface in node.interfaces} - self._wires.keys()
 
     def _adopt_restarting(self, node: Node, container: str, pid: int) -> None:
-        """Have the agent know a node whose program may end, and be started again, at any time."""
+        """Register a node whose program may end, and be started again, at any time."""
         deadline = time.monotonic() + _RESTARTING_SECONDS
         while True:
             try:
