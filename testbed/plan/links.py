@@ -30,18 +30,18 @@ def resolve_links(
         engine: instead of the file's.
         rebinding: chooses the addresses that NATs get.
     """
-    asked, course = topology.applied(), TimelineState(topology)
+    asked, state = topology.applied(), TimelineState(topology)
     timeline = []
     for step in in_time(topology):
-        event, faults = step.what, course.faults_of(step.what)
+        event, faults = step.what, state.faults_of(step.what)
         changes = tuple(
-            LinkChange(**key._asdict(), impairments=impairments) for key, impairments in course.meet(event).items()
+            LinkChange(**key._asdict(), impairments=impairments) for key, impairments in state.apply(event).items()
         )
         moves = isinstance(event, Rebind) and event.address is not None
         timeline.append(
             Event(
                 at_ns=step.at_ns,
-                what=course.describe(event),
+                what=state.describe(event),
                 changes=changes,
                 rebinds=topology.members(event.node) if isinstance(event, Rebind) and not moves else (),
                 addresses=rebinding.addresses(event) if isinstance(event, Rebind) and moves else (),
@@ -53,7 +53,7 @@ def resolve_links(
     changed = dict.fromkeys(change.key for event in timeline for change in event.changes)
     links = []
     for key in dict.fromkeys((*asked, *changed)):
-        link, impairments = asked.get(key), course.file.get(key, CLEAR)
+        link, impairments = asked.get(key), state.file.get(key, CLEAR)
         if not impairments.is_clear or key in changed or key.match:
             links.append(
                 Link(

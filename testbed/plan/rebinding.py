@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Rebinding:
-    """Chooses addresses for NATs: the last of a subnet that are free, each once.
+    """Chooses addresses for NATs: the last free ones of a subnet, each once.
 
     Args:
         topology: with the routers.

@@ -219,7 +219,7 @@ class _Filling:
         return {"networks": networks} | ({"host": container.host} if container.host else {})
 
     def _name_nodes(self, data: Data) -> None:
-        """Have links, events, workloads and what is observed name nodes, where they name one that is the same."""
+        """Replace other names of a node by its own in links, events, workloads and captures."""
         for section, within in (("links", None), ("timeline", "link"), ("timeline", "heal")):
             for index, entry in enumerate(_list(data, section)):
                 path: Path = (section, index) if within is None else (section, index, within)
@@ -231,7 +231,7 @@ class _Filling:
                 data[section] = self._named(data[section], section)
 
     def _look_at_ends(self, path: Path, ends: Data) -> None:
-        """Say which ends are no nodes, and which are the same one."""
+        """Report ends that are no nodes, and ends that are one and the same node."""
         places: list[tuple[Path, object]] = [(("from",), ends.get("from")), (("to",), ends.get("to"))]
         if isinstance(listed := ends.get("between"), list):
             places = [(("between", index), name) for index, name in enumerate(listed)]

@@ -141,7 +141,7 @@ class _Draw:
         return chosen
 
     def hinder(self, what: str, at_ns: int, lasting_ns: int) -> str | None:
-        """Choose a node that is up and to which that does not happen yet, and have it happen for a time."""
+        """Choose a node that is up and does not have this fault, and give it the fault for a time."""
         free = [node for node in self.up(at_ns) if self.hindered.get((what, node), -1) < at_ns]
         if not free:
             return None

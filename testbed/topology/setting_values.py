@@ -1,4 +1,4 @@
-"""What names and disks of a node are like for a while, in a topology file: the keys `dns` and `disk` of its events."""
+"""The values of the keys `dns` and `disk` of an event: what is wrong with a name, or a disk, of a node."""
 
 import posixpath
 import re

@@ -39,7 +39,7 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
         if contradictions := list(state.contradictions(step.what)):
             yield from (fault.under("timeline", step.number) for fault in contradictions)
             return  # the links' state at later events is unknown
-        changes += len(state.meet(step.what))
+        changes += len(state.apply(step.what))
         if changes > MOST_CHANGES:
             message = f"brings the timeline to more than {MOST_CHANGES} changes of links"
             yield Fault(("timeline", step.number), "too-many-changes", message, "use fewer events, or smaller groups")

@@ -129,7 +129,7 @@ class TimelineState:
             return (*(fault for fault in undone if fault), *self._settings.undoing())
         return ()
 
-    def meet(self, event: Happening) -> dict[LinkKey, Impairments]:
+    def apply(self, event: Happening) -> dict[LinkKey, Impairments]:
         """Apply an event and return the links that it changes, with their new impairments.
 
         Raises:
@@ -165,7 +165,7 @@ class TimelineState:
             healed = self.now if isinstance(event.heal, str) else self._all_of(self._topology.links_of(event.heal))
             return {key: self.file.get(key, CLEAR) for key in healed}
         if isinstance(event, Partition):
-            return {key: self._darkened(key) for key in self._cut(event)}
+            return {key: self._blackholed(key) for key in self._cut(event)}
         if isinstance(event, Over):
             links = self._cut(event.event) if isinstance(event.event, Partition) else self._links_of(event.event)
             return {key: self.file.get(key, CLEAR) for key in links}
@@ -205,7 +205,7 @@ class TimelineState:
         """Return the link that answers take to the packets of a link."""
         return key.back if key.back in self.file else key.back.plain
 
-    def _darkened(self, key: LinkKey) -> Impairments:
+    def _blackholed(self, key: LinkKey) -> Impairments:
         """Return a link's impairments while it is cut, computed once for all links with equal impairments."""
         now, mtu = self._impairments(key), self._mtu(key)
         place = id(now), mtu
@@ -240,7 +240,7 @@ def longest_ns(topology: Topology) -> dict[LinkKey, dict[Match | None, int]]:
     state = TimelineState(topology)
     longest = {key: impairments.longest_ns for key, impairments in state.file.items()}
     for step in in_time(topology):
-        for key, impairments in state.meet(step.what).items():
+        for key, impairments in state.apply(step.what).items():
             longest[key] = max(longest.get(key, 0), impairments.longest_ns)
     return by_direction(longest)
 

@@ -1,4 +1,4 @@
-"""Timelines of a file: what is wrong, where; and what links are like in their course."""
+"""Timelines of a file: what is wrong, where; and what links are like after each event."""
 
 import sys
 from itertools import combinations
@@ -34,16 +34,17 @@ timeline:
 LINE = HEAD.count("\n") + 1
 
 
-def course(*events, head=HEAD):
+def links_after(*events, head=HEAD):
     """The impairments of links after each event."""
     topology = loads(head + "".join(f"  - {event}\n" for event in events), "file.yml")
     links = TimelineState(topology)
-    return [links.meet(step.what) for step in in_time(topology)]
+    return [links.apply(step.what) for step in in_time(topology)]
 
 
 def described(*events):
     return [
-        {" ".join(key[:2]): impairments.describe() for key, impairments in found.items()} for found in course(*events)
+        {" ".join(key[:2]): impairments.describe() for key, impairments in found.items()}
+        for found in links_after(*events)
     ]
 
 
@@ -99,7 +100,7 @@ def described(*events):
 )  # fmt: skip
 def test_one_fault(event, column, code, words):
     with pytest.raises(TopologyError) as raised:
-        course(event)
+        links_after(event)
     problem = raised.value.problems[0]
     assert (problem.line, problem.column, problem.code) == (LINE, column, code)
     for word in words:
@@ -108,19 +109,19 @@ def test_one_fault(event, column, code, words):
 
 def test_an_event_applies_to_the_state_after_earlier_ones():
     later = "{at: 2s, link: {from: a, to: b}, jitter: 25ms}"
-    course("{at: 1s, link: {from: a, to: b}, delay: 30ms}", later)
+    links_after("{at: 1s, link: {from: a, to: b}, delay: 30ms}", later)
     with pytest.raises(TopologyError, match="jitter-exceeds-delay"):
-        course("{at: 3s, link: {from: a, to: b}, delay: 30ms}", later)
+        links_after("{at: 3s, link: {from: a, to: b}, delay: 30ms}", later)
 
 
 def test_without_workloads_nothing_can_happen():
     with pytest.raises(TopologyError, match="there are no workloads"):
-        course("{at: 0s, heal: all}", head="name: x\nnodes: {a: , b: }\ntimeline:\n")
+        links_after("{at: 0s, heal: all}", head="name: x\nnodes: {a: , b: }\ntimeline:\n")
 
 
 def test_how_long_some_workloads_take_is_not_known():
     unknown = "duration: 3s}\n  - {name: rr, kind: udp-rr, from: a, to: b, network: lan"
-    assert course("{at: 1min, heal: all}", head=HEAD.replace("duration: 3s", unknown)) == [{}]
+    assert links_after("{at: 1min, heal: all}", head=HEAD.replace("duration: 3s", unknown)) == [{}]
 
 
 def test_a_change_replaces_only_the_keys_that_it_names():
@@ -135,14 +136,16 @@ def test_a_change_replaces_only_the_keys_that_it_names():
 
 def test_a_queue_in_bdp_follows_the_delays_at_the_event():
     both = "{at: 1s, link: {between: [a, b]}, delay: 100ms, queue: 1bdp, rate: 10mbit}"
-    [found] = course(both)
+    [found] = links_after(both)
     assert {impairments.bottleneck.queue_bytes for impairments in found.values()} == {250_000}
-    found = course("{at: 1s, link: {from: b, to: a}, delay: 60ms}", "{at: 2s, link: {from: a, to: b}, queue: 1bdp}")[1]
+    found = links_after(
+        "{at: 1s, link: {from: b, to: a}, delay: 60ms}", "{at: 2s, link: {from: a, to: b}, queue: 1bdp}"
+    )[1]
     assert found[LinkKey("a", "b", "lan")].bottleneck.queue_bytes == 100_000
 
 
 def test_a_partition_cuts_links_between_groups_in_both_directions():
-    [found] = course("{at: 1s, partition: [[a, d], [b]]}")
+    [found] = links_after("{at: 1s, partition: [[a, d], [b]]}")
     cut = {LinkKey("a", "b", "lan"), LinkKey("b", "a", "lan"), LinkKey("d", "b", "wan"), LinkKey("b", "d", "wan")}
     assert found.keys() == cut
     assert all(isinstance(impairments.loss, Blackhole) for impairments in found.values())
@@ -150,7 +153,7 @@ def test_a_partition_cuts_links_between_groups_in_both_directions():
 
 
 def test_healed_links_are_as_in_the_file():
-    cut, first, healed, again = course(
+    cut, first, healed, again = links_after(
         "{at: 2s, heal: {from: a, to: b}}",
         "{at: 3s, heal: all}",
         "{at: 1s, partition: [[a], [b], [c]]}",
@@ -212,10 +215,10 @@ def test_a_timeline_changes_links_a_bounded_number_of_times():
 
 def faults_of(*events):
     topology = loads(HEAD + "".join(f"  - {event}\n" for event in events), "file.yml")
-    course, found = TimelineState(topology), []
+    state, found = TimelineState(topology), []
     for step in in_time(topology):
-        found.append((step.at_ns // MS, [str(each) for each in course.faults_of(step.what)]))
-        course.meet(step.what)
+        found.append((step.at_ns // MS, [str(each) for each in state.faults_of(step.what)]))
+        state.apply(step.what)
     return found
 
 
@@ -243,9 +246,9 @@ def test_heal_all_has_nodes_run_again():
 def delays_ms(events, source, destination):
     """When the delay of a link changes, and to what, both in ms."""
     topology = loads(HEAD + "".join(f"  - {event}\n" for event in events), "file.yml")
-    course, found = TimelineState(topology), []
+    state, found = TimelineState(topology), []
     for step in in_time(topology):
-        after = course.meet(step.what)
+        after = state.apply(step.what)
         if impairments := after.get(LinkKey(source, destination, "lan")):
             found.append((step.at_ns // MS, impairments.delay_ns // MS))
     return found
@@ -259,7 +262,7 @@ def test_a_ramp_changes_a_link_in_equal_steps_from_what_it_has():
 
 def test_a_ramp_keeps_what_else_happens_to_its_link():
     ramp = "{at: 1s, link: {from: b, to: a}, ramp: {over: 400ms, loss: 5%}}"
-    cut, *_, healed = course(
+    cut, *_, healed = links_after(
         "{at: 0s, link: {from: b, to: a}, blackhole: true}", ramp, "{at: 2s, link: {from: b, to: a}, blackhole: false}"
     )
     assert {each.describe() for each in cut.values()} == {"delay 30 ms, loss 100 %"}
@@ -277,7 +280,7 @@ def test_values_in_a_list_alternate():
 
 
 def test_a_partition_in_one_direction_leaves_the_other():
-    [found] = course("{at: 1s, partition: {from: [a], to: [b, c]}}")
+    [found] = links_after("{at: 1s, partition: {from: [a], to: [b, c]}}")
     assert found.keys() == {LinkKey("a", "b", "lan"), LinkKey("a", "c", "lan")}
 
 
@@ -304,7 +307,7 @@ def test_faults_of_a_clock(value):
 def test_heal_all_sets_clocks_right():
     topology = loads(f"{HEAD}  - {{at: 1s, node: a, clock: 5s}}\n  - {{at: 2s, heal: all}}\n", "file.yml")
     state, (wrong, healed) = TimelineState(topology), in_time(topology)
-    state.meet(wrong.what)
+    state.apply(wrong.what)
     assert list(map(str, state.faults_of(healed.what))) == ["a: clock right"]
 
 

@@ -149,8 +149,8 @@ def test_events_change_the_link_that_they_name_and_partitions_all():
         ),
         "x.yml",
     )
-    course = TimelineState(topology)
-    found = [course.meet(step.what) for step in in_time(topology)]
+    state = TimelineState(topology)
+    found = [state.apply(step.what) for step in in_time(topology)]
     a_b, b_a = LinkKey("a", "b", "lan"), LinkKey("b", "a", "lan")
     icmp, ef = a_b._replace(match=ICMP), a_b._replace(match=EF)
     assert [{*changes} for changes in found] == [
