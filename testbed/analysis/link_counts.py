@@ -1,4 +1,4 @@
-"""The counters of links over the time of a run: their totals, and the courses of those that carried most."""
+"""The counters of links over the time of a run: their totals, and the histories of those that carried most."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PARTS: Final = 300
-"""The most parts of a course."""
+"""The most parts of a history."""
 
 FINEST_NS: Final = 100_000_000
 """The shortest part: links are looked at no more often."""
@@ -76,8 +76,8 @@ class Total:
 
 
 @dataclass(kw_only=True)
-class Course:
-    """The course of one link.
+class LinkHistory:
+    """What crossed one link over time, and what waited there.
 
     Attributes:
         link: its name, as in the record.
@@ -95,29 +95,29 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkCourses:
+class RecordedLinks:
     """What a record of links says.
 
     Attributes:
         totals: how much each counter of each link grew, the busiest link first.
         most_queued_bytes: the most that waited at a link when it was looked at, by link.
-        courses: of the busiest.
+        busiest: the histories of those that carried most, in the same order.
         begun_ns, ended_ns: the first and the last time.
     """
 
     totals: dict[str, Counter[str]]
     most_queued_bytes: dict[str, int]
-    courses: tuple[Course, ...]
+    busiest: tuple[LinkHistory, ...]
     begun_ns: int
     ended_ns: int
 
 
-def read(path: Path, most: int) -> LinkCourses | None:
+def read(path: Path, most: int) -> RecordedLinks | None:
     """Read a record of links; None if nothing crossed any.
 
     Args:
         path: of the file.
-        most: how many links have courses.
+        most: how many links have histories.
 
     Raises:
         OSError: the file can't be read.
@@ -142,28 +142,28 @@ def read(path: Path, most: int) -> LinkCourses | None:
     busiest = sorted(totals, key=lambda link: -max(totals[link]["bytes_in"], totals[link]["bytes_out"]))
     first, last = min(begun_ns), max(ended_ns)
     width_ns = max(FINEST_NS, -((first - last) // PARTS))
-    return LinkCourses(
+    return RecordedLinks(
         totals={link: totals[link] for link in busiest},
         most_queued_bytes=most_queued,
-        courses=_courses(path, busiest[:most], first, width_ns),
+        busiest=_histories(path, busiest[:most], first, width_ns),
         begun_ns=first,
         ended_ns=last,
     )
 
 
-def _courses(path: Path, links: Sequence[str], origin_ns: int, width_ns: int) -> tuple[Course, ...]:
-    courses = {link: Course(link=link, queued_bytes=Bins(width_ns)) for link in links}
+def _histories(path: Path, links: Sequence[str], origin_ns: int, width_ns: int) -> tuple[LinkHistory, ...]:
+    histories = {link: LinkHistory(link=link, queued_bytes=Bins(width_ns)) for link in links}
     for counts in _lines(path):
-        if (course := courses.get(counts.link)) is None:
+        if (history := histories.get(counts.link)) is None:
             continue
         for name in _TOTALS:
             if (values := getattr(counts, name)) is not None:
-                total = course.totals.setdefault(name, Total(origin_ns, width_ns))
+                total = history.totals.setdefault(name, Total(origin_ns, width_ns))
                 for at_ns, value in zip(counts.at_ns, values, strict=True):
                     total.add(at_ns, value)
         if counts.queued_bytes is not None:
-            course.queued_bytes.extend(counts.at_ns, counts.queued_bytes)
-    return tuple(courses.values())
+            history.queued_bytes.extend(counts.at_ns, counts.queued_bytes)
+    return tuple(histories.values())
 
 
 def _lines(path: Path) -> Iterator[LinkCounts]:

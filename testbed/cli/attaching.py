@@ -166,7 +166,7 @@ class _Stopped(BaseException):
 
 
 def _stay(topology: Topology, name: str | None, engine: str | None) -> int:
-    """Attach when everything is there, follow, and detach when asked to end, whatever the moment."""
+    """Attach as soon as all is there, report what happens, and detach when a signal asks the command to end."""
     from testbed.lab import sidecar  # noqa: PLC0415  # few commands need it
 
     def stop(_number: int, _frame: object) -> None:

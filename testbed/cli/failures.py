@@ -31,7 +31,7 @@ def show_usage(error: click.ClickException) -> None:
 
 
 def show_interruption(error: BaseException, status: int) -> None:
-    """Show that Ctrl-C ended the command, and what was noted on its way."""
+    """Show that Ctrl-C ended the command, and the notes that the interruption carries."""
     cause = error.__cause__ or error.__context__ or error
     if wants_json(sys.argv[1:]):
         notes = [*getattr(cause, "__notes__", ())]
@@ -42,7 +42,7 @@ def show_interruption(error: BaseException, status: int) -> None:
 
 
 def show_notes(error: BaseException) -> None:
-    """Show what was noted about an error on its way."""
+    """Show the notes that an error carries."""
     for note in getattr(error, "__notes__", ()):
         click.echo(f"  note: {note}", err=True)
 

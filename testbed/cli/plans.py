@@ -58,10 +58,10 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
             profile = [link.profile or ""] if profiles else []
             links.add_row(link.name, link.network, link.impairments.describe(), *profile, link.engine)
         yield links
-    yield from _course(plan)
+    yield from _runs(plan)
 
 
-def _course(plan: Plan) -> Iterator[RenderableType]:
+def _runs(plan: Plan) -> Iterator[RenderableType]:
     """Workloads, their paths, the timeline and expectations of a plan."""
     if plan.stages:
         yield _workloads(plan)

@@ -147,5 +147,5 @@ class Screen(Observer):
 
 
 def _may_be_terminal() -> bool:
-    """Whether standard output is a terminal, or the user says that it is; what then counts is what rich finds."""
+    """Whether standard output may be a terminal: it is one, or the user says so; rich then decides."""
     return sys.stdout.isatty() or bool({"FORCE_COLOR", "TTY_COMPATIBLE"} & {*os.environ})

@@ -87,12 +87,12 @@ class WorkloadTable:
         if self._recorded is not None and not options.ascii_only:
             length = min(sparklines.LENGTH, options.max_width - table.width - GAP)
             if length >= len(_OVER_TIME):
-                table = self._with_courses(self._recorded, length)
+                table = self._with_sparklines(self._recorded, length)
         yield table
 
-    def _with_courses(self, recorded: Recorded, length: int) -> Columns:
-        courses = {name: sparklines.over_time(samples, length) for name, samples in recorded.samples.items()}
-        lines = [(*line, courses.get(line[0], "")) for line in self._lines]
+    def _with_sparklines(self, recorded: Recorded, length: int) -> Columns:
+        sparks = {name: sparklines.over_time(samples, length) for name, samples in recorded.samples.items()}
+        lines = [(*line, sparks.get(line[0], "")) for line in self._lines]
         caption = f"{_OVER_TIME}: goodput; the greatest latencies where there is none"
         return Columns((*self._head, _OVER_TIME), lines, caption="\n".join([*self._fairness, caption]))
 

@@ -19,7 +19,7 @@ from testbed.report.stage import Stage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.analysis.link_counts import Course, LinkCourses, Total
+    from testbed.analysis.link_counts import LinkHistory, RecordedLinks, Total
     from testbed.impairments import Bottleneck, Impairments
     from testbed.report.cells import Cells
     from testbed.runs.run import Run
@@ -56,7 +56,7 @@ def links_over_time(run: Run) -> dict[str, Any]:
     return {**_table(found), "figures": [*_figures(run, found)]}
 
 
-def _table(found: LinkCourses) -> dict[str, Any]:
+def _table(found: RecordedLinks) -> dict[str, Any]:
     reasons = {name: words for name, words in DROPS.items() if any(grown[name] for grown in found.totals.values())}
     has_in = any(grown["packets_in"] for grown in found.totals.values())
     has_marks = any(grown["marked"] for grown in found.totals.values())
@@ -81,7 +81,7 @@ def _table(found: LinkCourses) -> dict[str, Any]:
     return {"head": ["link", *(heads.get(key, key) for key in columns), "most queued"], "lines": lines}
 
 
-def _figures(run: Run, found: LinkCourses) -> Iterator[Figure | str]:
+def _figures(run: Run, found: RecordedLinks) -> Iterator[Figure | str]:
     origin_ns = run.starts[0].start_ns if run.starts else found.begun_ns
     stage = Stage(
         plan=run.plan,
@@ -92,17 +92,17 @@ def _figures(run: Run, found: LinkCourses) -> Iterator[Figure | str]:
         clock="time since the workloads began, s",
         key="links",
     )
-    if (left_out := len(found.totals) - len(found.courses)) > 0:
-        yield f"Charts of the {len(found.courses)} links that carried most; the table has the others ({left_out})."
-    for course in found.courses:
-        requested = _requested(run, course.link, origin_ns)
+    if (left_out := len(found.totals) - len(found.busiest)) > 0:
+        yield f"Charts of the {len(found.busiest)} links that carried most; the table has the others ({left_out})."
+    for history in found.busiest:
+        requested = _requested(run, history.link, origin_ns)
         notes: list[str] = []
         panels = [
-            _throughput(stage, course, requested, notes),
-            *_queue(stage, course, requested, notes),
-            *_drops(stage, course),
+            _throughput(stage, history, requested, notes),
+            *_queue(stage, history, requested, notes),
+            *_drops(stage, history),
         ]
-        yield stage.figure(course.link, panels, note=" ".join(notes))
+        yield stage.figure(history.link, panels, note=" ".join(notes))
 
 
 def _requested(run: Run, link: str, origin_ns: int) -> list[tuple[int, Impairments]]:
@@ -114,8 +114,10 @@ def _requested(run: Run, link: str, origin_ns: int) -> list[tuple[int, Impairmen
     return steps
 
 
-def _throughput(stage: Stage, course: Course, requested: Sequence[tuple[int, Impairments]], notes: list[str]) -> Panel:
-    came, left = (course.totals.get(name) for name in ("bytes_in", "bytes_out"))
+def _throughput(
+    stage: Stage, history: LinkHistory, requested: Sequence[tuple[int, Impairments]], notes: list[str]
+) -> Panel:
+    came, left = (history.totals.get(name) for name in ("bytes_in", "bytes_out"))
     marks: list[Mark] = []
     if came:
         marks.append(Lines(name="in", style=1, lines=[_points(stage, came, _BITS)], steps=True, look="thin"))
@@ -131,9 +133,9 @@ def _throughput(stage: Stage, course: Course, requested: Sequence[tuple[int, Imp
 
 
 def _queue(
-    stage: Stage, course: Course, requested: Sequence[tuple[int, Impairments]], notes: list[str]
+    stage: Stage, history: LinkHistory, requested: Sequence[tuple[int, Impairments]], notes: list[str]
 ) -> Iterator[Panel]:
-    bins = course.queued_bytes
+    bins = history.queued_bytes
     most = max((one.high for one in bins), default=0.0)
     if not most:
         return
@@ -146,10 +148,10 @@ def _queue(
     yield Panel(label=f"queue, {unit.name}", y=Axis(unit=unit), marks=[curve, *level], height=90)
 
 
-def _drops(stage: Stage, course: Course) -> Iterator[Panel]:
+def _drops(stage: Stage, history: LinkHistory) -> Iterator[Panel]:
     marks = [
         Lines(name=words, style=number, lines=[_points(stage, total, 1)], steps=True)
-        for number, (words, total) in enumerate(course.drops().items())
+        for number, (words, total) in enumerate(history.drops().items())
     ]
     if marks:
         yield Panel(label="packets dropped per s", y=Axis(unit=COUNT), marks=marks, height=80)

@@ -49,7 +49,7 @@ class Columns:
     retransmits: Bins
 
     def telling(self, *names: str) -> dict[str, Bins]:
-        """Of these columns those that there are and that are not zero all the time."""
+        """Return those of the named columns that exist and are not always zero."""
         found = {name: self.bins[name] for name in names if name in self.bins}
         return {name: bins for name, bins in found.items() if any(bin_.high or bin_.low for bin_ in bins)}
 

@@ -97,7 +97,7 @@ def _cache() -> Path:
 
 
 def _vl_convert() -> ModuleType:
-    """The library. Only who makes a page pays for it."""
+    """Import the library, which takes long, only when a page is made."""
     try:
         import vl_convert  # noqa: PLC0415
     except ImportError as error:

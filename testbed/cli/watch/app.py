@@ -41,15 +41,15 @@ _SORTS: dict[str, Callable[[LinkState], object]] = {
 }
 
 
-class Looked(Message):
-    """The lab has been looked at."""
+class NewSnapshot(Message):
+    """The state of the lab has been read."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__()
         self.snapshot = snapshot
 
 
-class Happened(Message):
+class NewEvent(Message):
     """Something has happened to the lab."""
 
     def __init__(self, event: LabEvent) -> None:
@@ -57,7 +57,7 @@ class Happened(Message):
         self.event = event
 
 
-class Said(Message):
+class KeyOutcome(Message):
     """The outcome of a key."""
 
     def __init__(self, text: str) -> None:
@@ -164,14 +164,14 @@ class Watch(App[None]):
             except TestbedError as error:
                 self._tell(Failed(error))
                 return
-            self._tell(Looked(before))
+            self._tell(NewSnapshot(before))
             self._ended.wait(_INTERVAL_S)
 
     def _listen(self) -> None:
         """Report events, in a thread, until the lab goes down. If its agent dies, `_look_at_lab` finds that out."""
         with suppress(TestbedError):
             for event in self._stream:
-                self._tell(Happened(event))
+                self._tell(NewEvent(event))
             if not self._ended.is_set():
                 self._tell(WentDown())
 
@@ -179,20 +179,20 @@ class Watch(App[None]):
         with suppress(RuntimeError):  # the view has ended meanwhile
             self.post_message(message)
 
-    def on_looked(self, message: Looked) -> None:
+    def on_new_snapshot(self, message: NewSnapshot) -> None:
         """Show the lab as it is now."""
         self._snapshot = message.snapshot
         self._link_rows = {str(key): row for key, row in self._history.rows(message.snapshot).items()}
         self._show_lab()
 
-    def on_happened(self, message: Happened) -> None:
+    def on_new_event(self, message: NewEvent) -> None:
         """Show an event."""
         event = message.event
         self._activity.note(event)
         self.query_one("#events", RichLog).write(f"{texts.clock(event)} {event.kind}  {event.what}")
 
-    def on_said(self, message: Said) -> None:
-        """Show what became of a key."""
+    def on_key_outcome(self, message: KeyOutcome) -> None:
+        """Show the outcome of a key."""
         self.query_one("#said", Static).update(message.text)
 
     def on_went_down(self) -> None:
@@ -214,7 +214,7 @@ class Watch(App[None]):
         self._show_lab()
 
     def on_data_table_row_highlighted(self) -> None:
-        """Show all about the link that was chosen."""
+        """Show the details of the selected link."""
         self._show_link()
 
     def _show_lab(self) -> None:
@@ -249,12 +249,12 @@ class Watch(App[None]):
             "drops": row.drops,
             "queue": row.queued,
             "late": row.late,
-            "last minute": row.course(self._link_columns["last minute"]),
+            "last minute": row.sparkline(self._link_columns["last minute"]),
         }
         return [cells[name] for name in self._link_columns]
 
     def action_ask(self, purpose: str) -> None:
-        """Ask for the words that a key needs."""
+        """Open the prompt for the text that a key needs."""
         link = self._chosen_link()
         prompts = {
             "impair": ("", f"loss=10% delay=80ms for {link.name if link else 'a link'}"),
@@ -269,12 +269,12 @@ class Watch(App[None]):
         self.screen.set_focus(prompt)
 
     def action_close_prompt(self) -> None:
-        """Ask no more."""
+        """Close the prompt."""
         self.query_one("#prompt", Input).display = False
         self._link_table.focus()
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
-        """Do what the words say."""
+        """Do what the text in the prompt says."""
         self.action_close_prompt()
         text, link = message.value.strip(), self._chosen_link()
         if self._purpose == "filter":
@@ -286,7 +286,7 @@ class Watch(App[None]):
             self._change(lambda: self.changes.partition(text))
 
     def action_sort(self) -> None:
-        """Sort the links by something else."""
+        """Sort the links by the next property."""
         names = list(_SORTS)
         self._sorted_by = names[(names.index(self._sorted_by) + 1) % len(names)]
         self._show_lab()
@@ -296,7 +296,7 @@ class Watch(App[None]):
         self._change(self.changes.heal)
 
     def action_pause(self) -> None:
-        """Pause the chosen node, or have it run again."""
+        """Pause the selected node, or let it run again."""
         nodes = self._snapshot.nodes if self._snapshot else ()
         if node := next((node for node in nodes if node.name == self._node_table.chosen), None):
             self._change(lambda: self.changes.pause(node))
@@ -311,7 +311,7 @@ class Watch(App[None]):
 
         def work() -> None:
             if (said := self.changes.carry_out(change)) is not None:
-                self._tell(Said(said))
+                self._tell(KeyOutcome(said))
 
         self.run_worker(work, thread=True)
 

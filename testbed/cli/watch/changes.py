@@ -73,7 +73,7 @@ class Changes:
         return "no partition of this view is in force"
 
     def pause(self, node: NodeState) -> str:
-        """Pause a node; if a fault keeps it from running, have it run again.
+        """Pause a node; if a fault keeps it from running, let it run again.
 
         Raises:
             LabError: the node can't be controlled.

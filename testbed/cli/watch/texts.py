@@ -47,7 +47,7 @@ class LinkRow:
     engine: str
     rates_bps: tuple[float | None, ...]
 
-    def course(self, length: int) -> str:
+    def sparkline(self, length: int) -> str:
         """Return the latest rates as a sparkline."""
         return sparkline(self.rates_bps[-length:])
 
@@ -117,7 +117,7 @@ class Activity:
         found = []
         for what in self._workloads:
             row = by_name.get(what.rpartition(": ")[2])
-            found.append(f"{what}  {row.rate} {row.course(length)}" if row else what)
+            found.append(f"{what}  {row.rate} {row.sparkline(length)}" if row else what)
         return found
 
 
@@ -184,7 +184,7 @@ def view_object(snapshot: Snapshot, rows: Collection[LinkRow], activity: Activit
                 "drops": f"{row.drops} ({row.dropping})",
                 "queued": row.queued,
                 "late": row.late,
-                "course": row.course(LENGTH),
+                "course": row.sparkline(LENGTH),
             }
             for row in rows
         ],

@@ -64,14 +64,14 @@ class Serving:
             raise self._failure
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._end(None)
         self._stream.close()
         self._server.shutdown()
         self._server.server_close()
 
     def _end(self, failure: TestbedError | None) -> None:
-        """Show nothing any more; the first reason counts."""
+        """End all views, and keep the first reason for that."""
         with self._view:
             if not self._ended.is_set():
                 self._failure = failure
@@ -79,7 +79,7 @@ class Serving:
             self._view.notify_all()
 
     def views(self) -> Iterator[tuple[str, str]]:
-        """Yield the name of an event of the stream and its text: each new view; at last why there is none any more."""
+        """Yield the events of the stream, name and text: each new view, and at last why there are no more."""
         seen = 0
         while True:
             with self._view:

@@ -60,7 +60,7 @@ def test_the_last_part_counts_as_far_as_the_total_is_known():
     assert per_second(total) == [(0, 100), (100, 100)]
 
 
-def test_totals_are_of_the_whole_record_and_the_busiest_links_have_courses(record):
+def test_totals_are_of_the_whole_record_and_the_busiest_links_have_histories(record):
     found = found_in(
         record(
             line("a", (0, 100), bytes_out=[0, 50], packets_out=[0, 1], lost=[3, 4], queued_bytes=[0, 200]),
@@ -73,22 +73,22 @@ def test_totals_are_of_the_whole_record_and_the_busiest_links_have_courses(recor
     assert dict(found.totals["a"]) == {"bytes_out": 70, "packets_out": 3, "lost": 3}
     assert found.totals["b"]["bytes_out"] == 890
     assert found.most_queued_bytes == {"a": 500}
-    assert [course.link for course in found.courses] == ["b"]
+    assert [history.link for history in found.busiest] == ["b"]
     assert (found.begun_ns, found.ended_ns) == (0, 300 * MS)
 
 
 def test_only_reasons_that_occurred_are_drops(record):
     path = record(line("a", (0, 100), bytes_out=[0, 1], lost=[0, 2], queue_drops=[7, 7], early_drops=[0, 0]))
-    (course,) = found_in(path).courses
-    assert [*course.drops()] == ["lost"]
+    (history,) = found_in(path).busiest
+    assert [*history.drops()] == ["lost"]
 
 
 def test_a_long_record_has_a_bounded_number_of_parts(record):
     at_ms = range(0, 3600 * 1000, 500)
     path = record(line("a", at_ms, bytes_out=[*at_ms], queued_bytes=[0] * len(at_ms)))
-    (course,) = found_in(path).courses
-    assert len(course.totals["bytes_out"].per_second()) <= 301
-    assert len([*course.queued_bytes]) <= 301
+    (history,) = found_in(path).busiest
+    assert len(history.totals["bytes_out"].per_second()) <= 301
+    assert len([*history.queued_bytes]) <= 301
 
 
 def test_an_empty_record_says_nothing(record):

@@ -45,8 +45,8 @@ def test_the_course_has_the_newest_last():
     history = texts.History()
     for out_bps in (None, 0.0, 4e6, 8e6):
         row = history.rows(replace(NOW, links=(replace(LINK, out_bps=out_bps),)))[LINK.key]
-    assert row.course(8) == " ▁▅█"
-    assert row.course(2) == "▅█"
+    assert row.sparkline(8) == " ▁▅█"
+    assert row.sparkline(2) == "▅█"
 
 
 def test_flows_are_the_workloads_that_run():
