@@ -1,4 +1,4 @@
-"""Datagrams as packets of any IP protocol, with any ports: what the check sends where UDP to a free port won't do.
+"""Datagrams as packets of any IP protocol and ports, for checks of links that UDP to a free port does not cross.
 
 They are sent and received by raw sockets (raw(7)), so that the ports may be in use in the nodes. Each begins with eight
 bytes in place of the protocol's header. After the raw socket has got its copy, the kernel drops what has such a header:

@@ -76,7 +76,7 @@ def bound(address: str, port: int) -> socket.socket:
 
 
 def set_dscp(sender: socket.socket, dscp: int) -> None:
-    """Have the packets that a socket sends carry a DSCP (RFC 2474)."""
+    """Set the DSCP of the packets that a socket sends (RFC 2474)."""
     if sender.family == socket.AF_INET6:
         sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
     else:

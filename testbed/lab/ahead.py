@@ -1,4 +1,4 @@
-"""The start of an agent before it is known for which lab. Importing this takes no time."""
+"""Starts an agent before its lab is known. Importing this takes no time."""
 
 from __future__ import annotations
 

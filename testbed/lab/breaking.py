@@ -1,4 +1,4 @@
-"""What can be made go wrong with a node of a lab that is up."""
+"""Faults of nodes of a lab that is up, as methods of a node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BringAbout = Callable[[str, str, object, str | None], tuple[str, ...]]
 
 
 class Breakable:
-    """A node that faults can be brought about for."""
+    """A node for which faults can be brought about."""
 
     def __init__(self, name: str, bring_about: BringAbout) -> None:
         self.name = name

@@ -42,7 +42,7 @@ DIRECTORY = "captures"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """A node's attachment to a network, by their names."""
+    """The names of a node and of a network that it is attached to."""
 
     node: str
     network: str

@@ -262,7 +262,7 @@ class Lab(MeasuringLab):
             yield
 
     def restore(self) -> None:
-        """Have the lab as its file says: undo all faults of nodes, and all changes of links, that were made since.
+        """Undo all faults of nodes and all changes of links since the lab came up, so that it is as its file says.
 
         Raises:
             LabError: a node does not run again, or the links could not be changed.

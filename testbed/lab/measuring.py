@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class RunOptions(TypedDict, total=False):
-    """What a run does besides the file; `MeasuringLab.run` explains it."""
+    """Options of a run; `MeasuringLab.run` explains them."""
 
     only: Sequence[str]
     capture: Sequence[str]
@@ -35,7 +35,7 @@ class RunOptions(TypedDict, total=False):
 
 
 class MeasuringLab(ConnectedLab):
-    """A lab that is up, with what measures in it."""
+    """A lab that is up, with the methods that measure in it."""
 
     def check(
         self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT

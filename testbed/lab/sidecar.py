@@ -99,7 +99,7 @@ def _plan(topology: Topology, name: str, engine: str | None) -> Plan:
 
 
 def follow(lab: Lab, say: Say) -> None:
-    """Tell what happens to a lab, until it breaks.
+    """Report what happens to a lab, until it breaks.
 
     Raises:
         LabError: `agent-gone`.

@@ -171,7 +171,7 @@ class Timeline:
             raise self._failure
 
     def require_all(self) -> None:
-        """End the timeline: require that all events have happened, and have the lab as before.
+        """End the timeline: require that all events have happened, and that the lab is as before.
 
         Raises:
             LabError: `timeline-cut-short`, the workloads ended before; others, the lab is not as before.

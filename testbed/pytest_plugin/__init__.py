@@ -136,7 +136,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Have labs that further tests share as their topologies say: faults of nodes and changes of links are undone."""
+    """Restore labs that further tests share to what their topologies say."""
     for lab in labs_of(item):
         lab.after_test()
 
@@ -161,7 +161,7 @@ def _is_lab(value: object) -> bool:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand the labs that are left up to the main process, if this is a worker of pytest-xdist."""
+    """Pass the labs that are left up to the main process, if this is a worker of pytest-xdist."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output[_KEPT_BY_WORKER] = session.config.stash.get(KEPT, [])

@@ -132,7 +132,7 @@ class LabInTest(Lab):
             self._capture()
 
     def after_test(self) -> None:
-        """Have the lab as its topology says, if further tests use it."""
+        """Restore the lab to what its topology says, if further tests use it."""
         if self._shared:
             with suppress(TestbedError):  # the next test finds out
                 self.restore()

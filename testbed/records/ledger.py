@@ -118,7 +118,7 @@ class Ledger:
             raise RecordError("unknown-message", f"message {number} arrived; only {len(self)} were sent")
 
     def forget_times(self) -> None:
-        """Give the file with the times of sending back, where only counts are asked for from now on."""
+        """Close the file with the times of sending; only counts are available from then on."""
         self.sent_ns = Column()
 
     def is_delivered(self, number: int) -> bool:

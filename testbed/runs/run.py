@@ -151,7 +151,7 @@ class Run:
 
     @property
     def groups(self) -> tuple[Summary, ...]:
-        """What the members of groups of nodes got together: a summary for each workload that all of them ran."""
+        """The summaries of workloads that all members of a group of nodes ran, aggregated over the members."""
         return group_summaries(self.plan.workloads, self.summaries)
 
     @property

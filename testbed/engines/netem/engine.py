@@ -138,7 +138,7 @@ class NetemEngine:
         return {}
 
     async def detach(self, links: Sequence[str]) -> None:
-        """Carry links no more, and remove their devices."""
+        """Stop carrying links, and remove their devices."""
         self._policed.difference_update(links)
         self._switch.devices.delete(self._links.pop(link).device for link in links)
 

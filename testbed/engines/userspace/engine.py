@@ -118,7 +118,7 @@ class UserspaceEngine:
         return self._workers.dead()
 
     async def detach(self, links: Sequence[str]) -> None:
-        """Carry links no more, and remove their devices."""
+        """Stop carrying links, and remove their devices."""
         for link in links:
             await self._workers.remove(link)
         self._switch.devices.delete([self._links.pop(link).device for link in links])

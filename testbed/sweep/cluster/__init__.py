@@ -1,4 +1,4 @@
-"""Sweeps over machines: workers of Dask make the runs, each worker one at a time, and the runs come home.
+"""Sweeps over machines: workers of Dask make the runs, each worker one at a time, and send them back.
 
 dispatch      which worker makes which run, and what becomes of it
 roster        which workers are used

@@ -1,4 +1,4 @@
-"""A run that came from a worker takes the place that it would have if it had been made here."""
+"""Puts runs that workers send where they would be if they had been made here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which worker makes which run of a sweep, in the sweep's order, and what becomes of workers that fail."""
+"""Assigns the runs of a sweep to workers, in the sweep's order, and handles workers that fail."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def make_on_workers(address: str, todo: Sequence[Trial], outcome: SweepOutcome, 
 
 
 class Dispatch:
-    """Gives runs to workers, one at a time to each, and takes in what comes of them."""
+    """Gives runs to workers, one at a time to each, and handles their outcomes."""
 
     def __init__(self, cluster: Cluster, todo: Sequence[Trial], outcome: SweepOutcome, observer: SweepObserver) -> None:
         """Take the arguments of `make_on_workers`."""
@@ -146,7 +146,7 @@ class Dispatch:
         )
 
     def _take_in(self, report: Report) -> None:
-        """Take in what came of a trial."""
+        """Handle the outcome of a trial."""
         worker = next((each for each in self._busy if each.job and each.job.identifier == report.trial), None)
         if worker is None or worker.job is None:
             return
@@ -176,7 +176,7 @@ class Dispatch:
             self._observer.finished(run)
 
     def _fetched(self, worker: Worker, job: Job, report: Report) -> Run | None:
-        """Bring the run of a trial home; None if there is none."""
+        """Fetch the run of a trial from its worker; None if there is none."""
         if report.outcome is None or not report.outcome.recorded:
             return None
         file = self._arriving / f"{job.identifier}.zip"

@@ -1,4 +1,4 @@
-"""The files that travel to workers with a sweep: those beside its topology that its nodes use."""
+"""The files that a sweep sends to workers: those beside its topology that its nodes use."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ _KINDS: dict[str, type[TestbedError]] = {kind.__name__: kind for kind in (LabErr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An error of a run, on its way home.
+    """An error of a run, as it is sent to the machine of the sweep.
 
     Attributes:
         kind: the name of its class.
@@ -61,7 +61,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: TestbedError) -> Failure:
-        """Return what there is to tell of an error."""
+        """Return an error in the form in which it is sent."""
         kind = next((name for name, each in _KINDS.items() if isinstance(error, each)), LabError.__name__)
         notes = tuple(getattr(error, "__notes__", ()))
         return cls(kind=kind, code=error.code, message=error.message, hint=error.hint, notes=notes, path=error.path)
@@ -76,7 +76,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a trial.
+    """The outcome of a trial.
 
     Attributes:
         failure: None if the run is whole.

@@ -42,7 +42,7 @@ _stopped: set[str] = set()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Greeting:
-    """What a worker says of itself.
+    """What a worker reports about itself.
 
     Attributes:
         version: of the testbed.
