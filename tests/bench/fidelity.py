@@ -227,11 +227,9 @@ def jitter(cell: Cell, pair: Pair) -> tuple[float, str, None, str]:
 @contextmanager
 def captured(pair: Pair, side: str, what: str) -> Iterator[list[str]]:
     """What tcpdump sees meanwhile, a line per packet that begins with its time, s."""
-    stop = f"/tmp/stop-{side}-{time.monotonic_ns()}"  # in the node, which does not see what comes to the machine later
-    script = 'tcpdump -nn -tt -l -i eth0 "$2" & until [ -e "$1" ]; do sleep 0.2; done; kill $!; wait'
-    with pair.meanwhile(side, "sh", "-c", script, "sh", stop, what) as said:
+    with pair.meanwhile(side, "tcpdump", "-nn", "-tt", "-l", "-i", "eth0", what) as said:
         yield said
-        pair.output(side, "touch", stop)
+        pair.output(side, "pkill", "tcpdump")  # a node sees its own processes only
 
 
 def arrived(pair: Pair, pings: int) -> list[bool]:
