@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-NAMES = ("bringup", "containers", "links", "tree", "filters", "engine", "stream", "throughput", "records")
+NAMES = ("bringup", "containers", "links", "tree", "filters", "engine", "relay", "stream", "throughput", "records")
 
 
 def main() -> None:

@@ -1,18 +1,21 @@
 """What the rules at a port cost: `python -m tests.bench filters`, as root.
 
-Many nodes have an impaired link to one receiver, and one more node has none: its packets pass the rules at the
-receiver's port, and nothing else. iperf3 counts how many datagrams it gets across. The rules are counted by tc.
+Many nodes have an impaired link to one receiver, and one more node has none. iperf3 counts the datagrams that the
+receiver gets from that node, whose packets pass the rules at the receiver's port and nothing else; then those from the
+last node that has a link, whose packets are looked up among all others' and then cross the link. iperf3 also says what
+a datagram costs its sender, in whose processor time the rules are looked up. tc counts the rules.
 """
 
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from testbed.runtime.state import LabDirectory
 from tests.bench.bench_bringup import TESTBED, run
@@ -31,30 +34,25 @@ def topology(senders: int) -> str:
     return f"name: {LAB}\nnodes: {{receiver: {{}}{members}, plain: {{}}}}\n{links}"
 
 
-def datagrams() -> float:
-    """How many datagrams of 64 bytes a second arrive from the node without a link."""
+class Flood(NamedTuple):
+    """What iperf3 says: datagrams a second that arrive, and the sender's processor time for each that it sends, us."""
+
+    rate: float
+    cost: float
+
+
+def flood(sender: str) -> Flood:
+    """Send datagrams of 64 bytes to the receiver, as many as possible."""
     server = [str(TESTBED), "exec", LAB, "receiver", "--", "iperf3", "--server", "--one-off"]
-    client = [
-        str(TESTBED),
-        "exec",
-        LAB,
-        "plain",
-        "--",
-        "iperf3",
-        "-c",
-        "receiver",
-        "-u",
-        "-b",
-        "0",
-        "-l",
-        "64",
-        "--json",
-    ]
+    client = [str(TESTBED), "exec", LAB, sender, "--", "iperf3", "--json", "-c", "receiver", "-t", str(SECONDS)]
     with subprocess.Popen(server, stdout=subprocess.DEVNULL):
         time.sleep(1)  # until it listens
-        said = subprocess.run([*client, "-t", str(SECONDS)], check=True, capture_output=True, text=True).stdout
-    found = json.loads(said)["end"]["sum"]
-    return float(found["packets"] - found["lost_packets"]) / SECONDS
+        options = ("-u", "-b", "0", "-l", "64")
+        said = subprocess.run([*client, *options], check=True, capture_output=True, text=True).stdout
+    end = json.loads(said)["end"]
+    found = end["sum"]
+    busy = end["cpu_utilization_percent"]["host_total"] / 100
+    return Flood((found["packets"] - found["lost_packets"]) / SECONDS, 1e6 * busy * found["seconds"] / found["packets"])
 
 
 def rules() -> int:
@@ -76,18 +74,26 @@ def measure() -> Iterator[dict[str, Any]]:
             file.write_text(topology(senders))
             run(TESTBED, "up", file, "--runtime", "netns")
             try:
+                from_nodes = {"a node without a link": "plain"}
+                if senders:
+                    from_nodes["the last node with a link"] = f"n-{senders}" if senders > 1 else "n"
                 load = os.getloadavg()[0]
-                rates = sorted(datagrams() for _ in range(ROUNDS))
-                found = {"nodes": senders, "rules": rules(), "rate": rates[ROUNDS // 2], "load": load}
+                floods = {who: [flood(sender) for _ in range(ROUNDS)] for who, sender in from_nodes.items()}
+                found = {"nodes": senders, "rules": rules(), "rounds": ROUNDS, "load": load}
             finally:
                 run(TESTBED, "down", LAB)
-        yield {"who": "testbed", "rounds": ROUNDS, **found}
+        for who, each in floods.items():
+            rate, cost = (statistics.median(values) for values in zip(*each, strict=True))
+            yield {"who": who, "rate": rate, "cost": cost, **found}
 
 
 def main() -> None:
     """Measure and print."""
     for found in measure():
-        print(f"{found['nodes']:5} senders, {found['rules']:5} rules: {found['rate']:9,.0f} datagrams/s")
+        print(
+            f"{found['nodes']:5} senders, {found['rules']:5} rules; {found['who']:26}: {found['rate']:9,.0f}/s, "
+            f"{found['cost']:5.2f} us of the sender's processor time each"
+        )
 
 
 if __name__ == "__main__":

@@ -186,9 +186,11 @@ FLOOR_COLUMNS = {
 }
 FILTER_COLUMNS = {
     "nodes": "senders with a link to the port",
+    "who": "datagrams from",
     "load": "load before",
     "rules": "rules at the port",
-    "rate": "datagrams/s",
+    "rate": "arrive per second",
+    "cost": "sender's processor time each, us",
 }
 RATE_COLUMNS = {"who": "link", "what": "traffic", "load": "load before", "rate": "received", "unit": ""}
 SECTIONS = (
@@ -225,10 +227,11 @@ nothing else: no program that has it make containers can be faster.""",
     Section(
         "filters",
         "Rules at a port",
-        """Datagrams of 64 bytes that reach a node from another one whose link is not impaired, counted by iperf3,
-beside so many nodes with links that are: what the rules at its port cost.""",
+        """Datagrams of 64 bytes to one node, sent as fast as possible by iperf3: from a node whose link is not
+impaired, whose packets pass the rules at the receiver's port and nothing else, and from the last of so many nodes with
+an impaired link, whose packets cross the link as well. The rules are looked up in the sender's processor time.""",
         FILTER_COLUMNS,
-        (("nodes", "senders with a link to the port"), ("rate", "datagrams per second")),
+        (("nodes", "senders with a link to the port"), ("cost", "us of the sender for each datagram")),
     ),
     Section(
         "throughput",

@@ -86,6 +86,7 @@ class FrameReader:
         self._template = bytes(messages)  # the kernel overwrites some of it
         self._messages = memoryview(bytearray(self._template))
         self._messages_at = address_of(self._messages)
+        self._overwritten = 0  # bytes of the messages
 
     def read(self, descriptor: int, mtu: int) -> tuple[Arrivals, int, int]:
         """Return the packets in the waiting frames, of which it reads at most `BATCH`.
@@ -103,13 +104,16 @@ class FrameReader:
         Raises:
             OSError: the device is gone or down; BlockingIOError if no frame waits.
         """
-        self._messages[:] = self._template
+        self._messages[: self._overwritten] = self._template[: self._overwritten]
         count = _recvmmsg(descriptor, self._messages_at, BATCH, _MSG_DONTWAIT, None)
         if count < 0:
             number = ctypes.get_errno()
             if number == errno.EINVAL:  # virtio_net_hdr_from_skb has no type for the frame, which is lost
                 return [], 1, 1
             raise OSError(number, os.strerror(number))
+        self._overwritten = count * _LENGTH.size
+        if count == 1 and (packet := self._plain(mtu)) is not None:
+            return [(self._arrived_ns(0), [packet])], 1, 0
         lengths = [length - VIRTIO.size for (length,) in _LENGTH.iter_unpack(self._messages[: count * _LENGTH.size])]
         packets = self._packets(count, lengths)
         last_ns = self._arrived_ns(count - 1)
@@ -121,6 +125,18 @@ class FrameReader:
             return arrivals, count, 0
         arrivals = [(arrived_ns, [each for each in some if _fits(each, mtu)]) for arrived_ns, some in arrivals]
         return arrivals, count, count - sum(len(some) for _, some in arrivals)
+
+    def _plain(self, mtu: int) -> bytes | None:
+        """Return the first frame that was read if it is a plain packet, no larger than the MTU; None otherwise.
+
+        On an idle link, whose code has left the processor's caches, less code is sooner done.
+        """
+        (length,) = _LENGTH.unpack_from(self._messages)
+        (status, _, _) = _CONTROL.unpack_from(self._controls)
+        kind = KINDS.get(bytes(self._headers[: VIRTIO.size]))
+        if not kind or vlan.is_tagged(status) or length > VIRTIO.size + mtu + ETHERNET:
+            return None
+        return kind(self._frames[: length - VIRTIO.size])
 
     def _packets(self, count: int, lengths: list[int]) -> list[Packet]:
         """Return what was read, `_TOO_LARGE` and its length instead of frames whose packets can't be told apart."""
