@@ -121,6 +121,9 @@ def show(run: Run, screen: Screen) -> None:
         screen.show("")
         screen.show(tables.outcome_table(run.outcomes))
     screen.show("")
+    for summary in run.summaries:
+        if said := formatting.error_remark(summary):
+            screen.say("errors", f"{summary.workload}: {said}")
     for start in run.starts:
         if start.remark:
             screen.say("start", start.remark)
@@ -132,7 +135,9 @@ def show(run: Run, screen: Screen) -> None:
     for reason in run.why_not_trusted:
         screen.say("trust", f"not trusted: {reason}")
     screen.say("result", str(run.path))
-    screen.say("report", str(report.write(run, recorded)))
+    with screen.while_slow("report", "writing it"):
+        path = report.write(run, recorded)
+    screen.say("report", str(path))
 
 
 def _rows(run: Run) -> Iterator[Summary]:
@@ -296,5 +301,10 @@ def _lab(
     with interruption.deferred():
         lab = Lab.up(resolved, observer=screen)
         if not lab.was_up:
-            stack.callback(lab.down, screen)
+            stack.callback(_take_down, lab, screen)
     return lab
+
+
+def _take_down(lab: Lab, screen: Screen) -> None:
+    with screen.while_slow("down", f"taking {lab.name} down"):
+        lab.down(screen)
