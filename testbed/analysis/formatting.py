@@ -19,7 +19,7 @@ from testbed.quantities import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from testbed.analysis.comparison import MetricChange
     from testbed.check import LinkCheck, NatCheck
@@ -147,6 +147,15 @@ def outcome_verdict(outcome: ExpectationOutcome) -> str:
 
 
 _BOTH = 2
+_LISTED = 4
+
+
+def one_after_another(values: Iterable[str]) -> str:
+    """Return values that something has in the course of time: `10 ms / 20 ms`; of very many the first and the last."""
+    different = [*dict.fromkeys(values)]
+    if len(different) > _LISTED:
+        different[2:-1] = ["…"]
+    return " / ".join(different)
 
 
 def error_remark(summary: Summary) -> str | None:

@@ -140,3 +140,8 @@ def test_each_unverified_property_is_listed_once(make_check):
 )
 def test_what_servers_answered_instead(values, said):
     assert formatting.error_remark(Summary(workload="x", kind="http", values=values, missing={})) == said
+
+
+def test_of_many_values_in_the_course_of_time_the_first_and_the_last_are_shown():
+    assert formatting.one_after_another(["1 ms", "2 ms", "1 ms", "3 ms"]) == "1 ms / 2 ms / 3 ms"
+    assert formatting.one_after_another(f"{value} ms" for value in range(60)) == "0 ms / 1 ms / … / 59 ms"
