@@ -19,7 +19,7 @@ from testbed.quantities import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from testbed.analysis.comparison import MetricChange
     from testbed.check import LinkCheck, NatCheck
@@ -146,6 +146,37 @@ def outcome_verdict(outcome: ExpectationOutcome) -> str:
     return "met" if outcome.passed else "NOT met"
 
 
+_BOTH = 2
+_LISTED = 4
+
+
+def one_after_another(values: Iterable[str]) -> str:
+    """Return values that something has in the course of time: `10 ms / 20 ms`; of very many the first and the last."""
+    different = [*dict.fromkeys(values)]
+    if len(different) > _LISTED:
+        different[2:-1] = ["…"]
+    return " / ".join(different)
+
+
+def error_remark(summary: Summary) -> str | None:
+    """Return what servers answered instead of what was asked for: `20 error responses (20 x 403)`; None if nothing."""
+    parts = []
+    for label, one, many in _ERRORS:
+        if label in summary.labels and (count := summary.number(label)):
+            parts.append(f"{count} {one if count == 1 else many}")
+    if parts and "statuses" in summary.labels and (statuses := summary.text("statuses")):
+        parts[0] += f" ({statuses})"
+    return ", ".join(parts) or None
+
+
+_ERRORS = (
+    ("error_responses", "error response", "error responses"),
+    ("failed", "request failed", "requests failed"),
+    ("error_answers", "error answer", "error answers"),
+)
+"""Metrics of what servers answered instead of what was asked for."""
+
+
 def run_verdict(run: Run) -> str:
     """Return the verdict on a run and its expectations: `trusted, but 2 of 5 expectations are not met`."""
     total = len(run.outcomes)
@@ -158,7 +189,7 @@ def run_verdict(run: Run) -> str:
         if total == 1
         else f"{failed} of {total} expectations"
         if failed
-        else f"all {total} expectations"
+        else f"{'both' if total == _BOTH else f'all {total}'} expectations"
     )
     is_met = f"{'is' if 1 in (total, failed) else 'are'} {'not met' if failed else 'met'}"
     joint = ";" if not run.trusted else ", but" if failed else ", and"

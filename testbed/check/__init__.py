@@ -5,7 +5,7 @@ from testbed.check.nats import NatCheck, check_nats
 from testbed.check.paths import paths_of
 from testbed.check.probing import measure
 from testbed.check.routed import as_routed
-from testbed.check.trusting import UNCHECKED, disturbances, late_senders, trust
+from testbed.check.trusting import UNCHECKED, disturbances, late_senders, trust, unmeasured_links
 from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "measure",
     "paths_of",
     "trust",
+    "unmeasured_links",
 ]

@@ -93,7 +93,8 @@ class Filling:
             return "the loss before it follows a trace"
         policer = self._impairments.policer
         if policer and policer.rate_bps < _OTHER_LIMIT * self._peak_bps:
-            return f"the policer before it lets {units.RATE.format(policer.rate_bps)} pass"
+            passing, filling = (units.RATE.format(round(rate)) for rate in (policer.rate_bps, self._peak_bps))
+            return f"only packets faster than {filling} fill it, and the policer before it lets {passing} pass"
         if self._has_bucket:
             if self._hops:
                 return "a burst passes it first"

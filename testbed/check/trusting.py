@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from testbed.agent.messages import AttachmentReport, LinkStatistics
+    from testbed.check.verdict import LinkCheck
 
 LATENESS_NS = 5_000_000
 LATENESS_RATIO = 0.1
@@ -31,6 +32,16 @@ _FAULTS = {
     "send_failures": "packets that the receiver's port refused",
 }
 """Counters that are 0 in a trusted run, of engines that have them (`testbed.engines.counters`)."""
+
+
+def unmeasured_links(checks: Sequence[LinkCheck] | None) -> tuple[str, ...]:
+    """Return the reason not to trust a run none of whose impaired links was measured; None is a run without a check."""
+    if checks is None:
+        return (UNCHECKED,)
+    reasons = [check.skipped for check in checks]
+    if not reasons or None in reasons:
+        return ()
+    return (f"no link was measured: {reasons[0]}",)
 
 
 def trust(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import io
 import os
 import signal
 import sys
@@ -165,6 +166,9 @@ def main() -> NoReturn:
     """Run the command line and exit with its status."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 shows what it can
+            stream.reconfigure(errors="replace")
     try:
         status = cli.main(standalone_mode=False)
     except click.ClickException as error:

@@ -142,6 +142,9 @@ def _topology(
     hosts: tuple[str, ...],
     namespaces: bool,
 ) -> Topology:
+    for word in names:
+        if "=" in word:
+            raise UsageError("not-a-container", f"{word!r} is given where containers are named", _LINK_FORM)
     requested = {f"--link {text}": _link(text) for text in links}
     if len(requested) < len(links):
         raise UsageError("duplicate-link", "a --link is given twice", "leave one of them out")
@@ -203,6 +206,9 @@ def detach_command(name: str, *, as_json: bool) -> None:
         click.echo(f"detach  {name}{'' if removed else ': was not up'}")
 
 
+_LINK_FORM = "write --link A,B KEY=VALUE, without a space between the ends, or --link 'A->B' KEY=VALUE"
+
+
 def _link(text: str) -> dict[str, object]:
     """Return what the words of a --link say, as an entry of `links` in a file."""
     first, *words = shlex.split(text)
@@ -211,6 +217,8 @@ def _link(text: str) -> dict[str, object]:
         words = [first, *words]
     elif "->" in first:
         link["from"], _, link["to"] = (part.strip() for part in first.partition("->"))
+    elif "," not in first:
+        raise UsageError("bad-link", f"--link {first!r} has one end", _LINK_FORM)
     else:
         link["between"] = [part.strip() for part in first.split(",")]
     return link | options.key_values(words)

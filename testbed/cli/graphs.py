@@ -31,7 +31,9 @@ _SUFFIXES = {
     type=click.Choice(FORMATS),
     help="Format of the drawing.  [default: what the name of the --output file says, else text]",
 )
-@click.option("--output", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="File to write it to.")
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="File to write it to."
+)
 @json_output.as_json
 def graph_command(file: str, form: str | None, output: Path | None, *, as_json: bool) -> None:
     """Draw TOPOLOGY: its nodes and networks, and the impairments of its links.

@@ -15,6 +15,7 @@ from testbed.runs.output_files import require_writable, write_whole
 @click.command("import")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
+    "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -10,6 +10,7 @@ import click
 
 from testbed import lab as labs
 from testbed.cli import json_output
+from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab
 from testbed.matching import ANY_NODE
@@ -26,7 +27,8 @@ def down_command(name: str | None, *, every: bool, as_json: bool) -> None:
     names = sorted({status.lab for status in labs.all_labs()}) if every else [str(name)]
     rows = []
     for lab in names:
-        removed = labs.take_down(lab)
+        with Screen(quiet=as_json).while_slow("down", f"taking {lab} down"):
+            removed = labs.take_down(lab)
         rows.append({"lab": lab, "was_up": removed})
         if not as_json:
             click.echo(f"down    {lab}{'' if removed else ': was not up'}")

@@ -121,6 +121,21 @@ def show(run: Run, screen: Screen) -> None:
         screen.show("")
         screen.show(tables.outcome_table(run.outcomes))
     screen.show("")
+    _show_remarks(run, screen)
+    screen.say("verdict", formatting.run_verdict(run))
+    for reason in run.why_not_trusted:
+        screen.say("trust", f"not trusted: {reason}")
+    screen.say("result", str(run.path))
+    with screen.while_slow("report", "writing it"):
+        path = report.write(run, recorded)
+    screen.say("report", str(path))
+
+
+def _show_remarks(run: Run, screen: Screen) -> None:
+    """Print what is noteworthy about a run beside its figures."""
+    for summary in run.summaries:
+        if said := formatting.error_remark(summary):
+            screen.say("errors", f"{summary.workload}: {said}")
     for start in run.starts:
         if start.remark:
             screen.say("start", start.remark)
@@ -128,11 +143,6 @@ def show(run: Run, screen: Screen) -> None:
         screen.say("clocks", clocks)
     if left_out := len(run.plan.expectations) - len(run.outcomes):
         screen.say("expect", f"{left_out} not evaluated: not all of their workloads were run")
-    screen.say("verdict", formatting.run_verdict(run))
-    for reason in run.why_not_trusted:
-        screen.say("trust", f"not trusted: {reason}")
-    screen.say("result", str(run.path))
-    screen.say("report", str(report.write(run, recorded)))
 
 
 def _rows(run: Run) -> Iterator[Summary]:
@@ -296,5 +306,10 @@ def _lab(
     with interruption.deferred():
         lab = Lab.up(resolved, observer=screen)
         if not lab.was_up:
-            stack.callback(lab.down, screen)
+            stack.callback(_take_down, lab, screen)
     return lab
+
+
+def _take_down(lab: Lab, screen: Screen) -> None:
+    with screen.while_slow("down", f"taking {lab.name} down"):
+        lab.down(screen)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -16,12 +18,17 @@ import click
 from testbed.lab import Observer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
     from testbed.plan.model import Plan
 
 _BAR = 20
+
+_SILENCE_SECONDS = 1.5
+"""Time without a word after which people wonder."""
 
 _LINE_SECONDS = 3
 """Time between two lines about the progress of a stage, where there is no terminal for a bar."""
@@ -85,6 +92,17 @@ class Screen(Observer):
             self.console.print(Text.assemble((bold, "bold"), text), soft_wrap=True)
         elif not self._quiet:
             click.echo(bold + text)
+
+    @contextmanager
+    def while_slow(self, label: str, text: str) -> Iterator[None]:
+        """Print a line if what is done within takes so long that silence would look like a standstill."""
+        timer = threading.Timer(_SILENCE_SECONDS, self.say, (label, text))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def show(self, renderable: RenderableType) -> None:
         """Print anything that rich can render, after removing the progress bars."""

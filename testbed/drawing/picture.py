@@ -10,7 +10,7 @@ from testbed.impairments.disciplines import DROP_TAIL
 from testbed.matching import ANY_NODE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from testbed.impairments import Impairments
     from testbed.matching import LinkKey
@@ -153,7 +153,7 @@ def picture(plan: Plan) -> Picture:
 
 
 def in_short(impairments: Impairments) -> str:
-    """Return the main impairments in few words: `40 ms, 2 %, 10 mbit/s`; `nothing` if there are none."""
+    """Return the main impairments in few words: `40 ms, 2 % loss, 10 mbit/s`; `nothing` if there are none."""
     parts = [part for part in impairments.descriptions() if not part.startswith(("queue ", "overhead "))]
     if impairments.bottleneck and impairments.bottleneck.discipline != DROP_TAIL:
         parts.append(str(impairments.bottleneck.discipline))
@@ -161,9 +161,15 @@ def in_short(impairments: Impairments) -> str:
 
 
 def _without_key(part: str) -> str:
-    """Return a description without its key where the unit says as much: `40 ms`, `2 %`, `10 mbit/s`."""
+    """Return a description without its key where the unit says as much: `40 ms`, `2 % loss`, `10 mbit/s`."""
     key, _, value = part.partition(" ")
-    return value if key in ("delay", "rate") or (key == "loss" and value.endswith(" %")) else part
+    if key == "loss" and value.endswith(" %"):
+        return f"{value} loss"
+    return value if key in ("delay", "rate") else part
+
+
+_NAMED = 2
+"""Nodes of a box that are named, not only the first and the last of them."""
 
 
 def _about(network: Network) -> str:
@@ -179,10 +185,11 @@ def _about(network: Network) -> str:
 
 def _box(nodes: Sequence[Node], groups: Mapping[frozenset[str], str], wires: set[str], access: Iterable[str]) -> Box:
     first = nodes[0]
-    name = first.name if len(nodes) == 1 else f"{first.name} … {nodes[-1].name}"
+    name = (", " if len(nodes) <= _NAMED else " … ").join(dict.fromkeys((first.name, nodes[-1].name)))
     on = [interface for interface in first.interfaces if interface.network not in wires]
     notes = [*access, *(f"publishes {port}" for port in first.service.ports)]
     if len(nodes) == 1:
+        notes += _translating(first)
         notes += [f"container {first.container}"] * bool(first.container)
         notes += [f"namespace {first.namespace}"] * bool(first.namespace)
     return Box(
@@ -193,6 +200,14 @@ def _box(nodes: Sequence[Node], groups: Mapping[frozenset[str], str], wires: set
         addresses=tuple(interface.addresses[0] if len(nodes) == 1 else "" for interface in on),
         notes=tuple(notes),
     )
+
+
+def _translating(node: Node) -> Iterator[str]:
+    """Yield what a router does beside forwarding: `NAT (symmetric) for home`."""
+    if node.router and node.router.nat:
+        yield f"NAT ({node.router.nat.kind}) for {', '.join(node.router.nat.inside)}"
+    if node.router and node.router.firewall:
+        yield f"firewall for {', '.join(node.router.firewall.inside)}"
 
 
 def _connections(

@@ -108,7 +108,7 @@ def run(
         after = lab.statistics()
         writer.compared(runs.machine_clocks(clocks, lab.agent.compare_clocks()))
         untrusted_reasons = (
-            *([check.UNCHECKED] if before and not checked else []),
+            *(check.unmeasured_links(writer.run.checks if checked else None) if before else ()),
             *watch.failures(),
             *check.trust(after, before=before, switched_off=_switched_off(lab.plan)),
             *check.disturbances(attached, lab.attachments()),

@@ -126,8 +126,8 @@ def _throughput(
     most = _most(marks)
     rates = [(at_ns, _rate(one.bottleneck, at_ns, until_ns)) for at_ns, one, until_ns in _spans(stage, requested)]
     steps = [*chain.from_iterable(steps for _, steps in rates)]
-    kinds = dict.fromkeys(_rate_text(one.bottleneck) for _, one, _ in _spans(stage, requested) if one.bottleneck)
-    level, most = _level(stage, "rate " + " / ".join(kinds), steps, most, notes)
+    kinds = [_rate_text(one.bottleneck) for _, one, _ in _spans(stage, requested) if one.bottleneck]
+    level, most = _level(stage, f"rate {formatting.one_after_another(kinds)}", steps, most, notes)
     unit = display_unit("bit/s", most)
     return Panel(label=f"throughput, {unit.name}", y=Axis(unit=unit), marks=[*marks, *level], height=110)
 
@@ -141,8 +141,8 @@ def _queue(
         return
     spans = _spans(stage, requested)
     steps = [(at_ns, float(one.bottleneck.queue_bytes if one.bottleneck else 0)) for at_ns, one, _ in spans]
-    limits = dict.fromkeys(formatting.size(value) for _, value in steps if value)
-    level, most = _level(stage, "limit " + " / ".join(limits), steps, most, notes)
+    limits = [formatting.size(value) for _, value in steps if value]
+    level, most = _level(stage, f"limit {formatting.one_after_another(limits)}", steps, most, notes)
     unit = display_unit("bytes", most)
     curve = stage.curve(bins, 2, name="waiting", band=True)
     yield Panel(label=f"queue, {unit.name}", y=Axis(unit=unit), marks=[curve, *level], height=90)

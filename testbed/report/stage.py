@@ -180,7 +180,7 @@ class Stage:
         steps = [(0, before[-1]), *((at, value) for at, value in inside if at < self.length_ns)]
         if not any(value for _, value in steps):
             return []
-        values = " / ".join(dict.fromkeys(formatting.duration(value) for _, value in steps))
+        values = formatting.one_after_another(formatting.duration(value) for _, value in steps)
         return [Level(name=f"configured delay {values}", steps=[*steps, (self.length_ns, steps[-1][1])])]
 
     def middles(self, bins: Bins) -> list[float]:

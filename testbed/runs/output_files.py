@@ -39,6 +39,8 @@ def require_writable(directory: Path) -> None:
     hint = "choose another directory with --results"
     try:
         present = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    except FileNotFoundError:  # the working directory is gone
+        raise
     except OSError as error:
         said = f"results can't be written to {directory}: {error.strerror}"
         raise UsageError("not-writable", said, hint) from None

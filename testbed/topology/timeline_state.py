@@ -1,5 +1,6 @@
 """The impairments of links at each event of a topology's timeline."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations, permutations, product
@@ -17,6 +18,8 @@ from testbed.topology.models import Applied, Topology
 from testbed.topology.problems import quote
 from testbed.topology.steps import Commands, Happening, NodeFaults, Over, RampStep, in_time
 from testbed.topology.workloads import Together, Work, Workload
+
+_DECIMAL = re.compile(r"\d+\.\d+")
 
 
 class TimelineState:
@@ -155,6 +158,8 @@ class TimelineState:
         link = event.ramp.link if isinstance(event, RampStep) else event.link
         impairments = self._impairments(next(self._topology.links_of(link)))
         by_key = {text.partition(" ")[0]: text for text in impairments.descriptions()}
+        if isinstance(event, RampStep):  # of which most have values that nobody has written
+            by_key = {key: _DECIMAL.sub(lambda found: f"{float(found[0]):.4g}", text) for key, text in by_key.items()}
         shown = dict.fromkeys("loss" if key == "blackhole" else key for key in named)
         return f"{link}: {', '.join(by_key.get(key, f'no {key}') for key in shown)}"
 

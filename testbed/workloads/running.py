@@ -206,7 +206,10 @@ class _Endpoints:
         if item == 0 and node in self._complete:
             self._ended.add(node)
             return None
-        hint = "a fault that stops or kills its node ends it too: let the timeline do so after the workload, or pause"
+        hint = (
+            "a fault that stops or kills its node ends it too: let the timeline do so after the workload, or pause; "
+            "chaos has nodes: and faults: to leave the node or such faults out"
+        )
         return self._error("endpoint-died", f"{node}: the endpoint died with status {item}", hint)
 
     def _process_line(self, node: str, line: str) -> WorkloadError | None:

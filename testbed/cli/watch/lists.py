@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.widgets import DataTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class List(DataTable[str]):
@@ -31,8 +31,8 @@ class List(DataTable[str]):
         return str(rows[self.cursor_row].key.value) if 0 <= self.cursor_row < len(rows) else ""
 
     def fill(self, rows: Mapping[str, Sequence[str]]) -> None:
-        """Show rows, with the cursor on the one where it was. Cells that are too wide end with a mark."""
-        shown = {key: [*map(_short, cells, self._widths)] for key, cells in rows.items()}
+        """Show rows, with the cursor on the one where it was; what is too wide for its cell is cut."""
+        shown = {key: [*cut(cells, self._widths)] for key, cells in rows.items()}
         if [row.key.value for row in self.ordered_rows] == list(shown):
             for key, cells in shown.items():
                 for column, cell in zip(self.ordered_columns, cells, strict=True):
@@ -47,5 +47,8 @@ class List(DataTable[str]):
             self.move_cursor(row=list(shown).index(chosen))
 
 
-def _short(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+def cut(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    """Yield cells as wide as may be. Of a name, which is the first, the middle is left out, of others the end."""
+    for column, (text, width) in enumerate(zip(cells, widths, strict=True)):
+        kept = 0 if column else width * 2 // 5
+        yield text if len(text) <= width else f"{text[: width - 1 - kept]}…{text[len(text) - kept :]}"

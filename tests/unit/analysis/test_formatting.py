@@ -13,6 +13,7 @@ from testbed.impairments import (
     IndependentLoss,
     Jitter,
 )
+from testbed.workloads.summary import Summary
 
 
 @pytest.mark.parametrize(
@@ -125,3 +126,22 @@ def test_each_unverified_property_is_listed_once(make_check):
     assert formatting.reservations([check]) == []
     assert formatting.reservations([silent]) == ["client -> server: drops not measured: a script"]
     assert formatting.reservations([silent, silent]) == ["2 links: drops not measured: a script"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"error_responses": 20, "failed": 0, "statuses": "20 x 403"}, "20 error responses (20 x 403)"),
+        ({"error_responses": 1, "failed": 2, "statuses": "1 x 500"}, "1 error response (1 x 500), 2 requests failed"),
+        ({"error_responses": 0, "failed": 1, "statuses": None}, "1 request failed"),
+        ({"error_responses": 0, "failed": 0, "statuses": "20 x 200"}, None),
+        ({"error_answers": 3}, "3 error answers"),
+    ],
+)
+def test_what_servers_answered_instead(values, said):
+    assert formatting.error_remark(Summary(workload="x", kind="http", values=values, missing={})) == said
+
+
+def test_of_many_values_in_the_course_of_time_the_first_and_the_last_are_shown():
+    assert formatting.one_after_another(["1 ms", "2 ms", "1 ms", "3 ms"]) == "1 ms / 2 ms / 3 ms"
+    assert formatting.one_after_another(f"{value} ms" for value in range(60)) == "0 ms / 1 ms / … / 59 ms"

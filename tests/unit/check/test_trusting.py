@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from testbed import codec
 from testbed.agent.messages import AttachmentReport, Incident, LinkStatistics
-from testbed.check import disturbances, late_senders, trust
+from testbed.check import UNCHECKED, LinkCheck, disturbances, late_senders, trust, unmeasured_links
 from testbed.engines.counters import Counters
 from testbed.impairments import Impairments
 
@@ -108,3 +110,12 @@ def test_a_reason_of_any_engine_counts_as_far_as_it_has_that_counter():
     assert trust([other]) == ("client -> server on wan: 2 packets that the receiver's port refused",)
     gone = link(Counters(dead="node server does not run"), engine="netem")
     assert trust([gone]) == ("client -> server on wan: the link is dead: node server does not run",)
+
+
+def test_a_run_none_of_whose_links_was_measured_is_not_trusted():
+    asked = Impairments(delay_ns=20_000_000)
+    found = LinkCheck(source="a", destination="b", network="wan", asked=asked, sent=9, arrived=9, findings=())
+    late = replace(found, sent=0, arrived=0, skipped="it takes 90 s, the check may take 20 s (--check-budget)")
+    assert unmeasured_links(None) == (UNCHECKED,)
+    assert unmeasured_links([late, late]) == (f"no link was measured: {late.skipped}",)
+    assert unmeasured_links([late, found]) == unmeasured_links([found]) == unmeasured_links([]) == ()

@@ -24,6 +24,8 @@ def file(tmp_path):
         (["shop", "--wait"], "--wait is for a file"),
         (["shop", "--file", "FILE", "--link", "web,db", "delay=1ms"], "--file has the links"),
         (["shop", "other", "--file", "FILE"], "for one project"),
+        (["web", "db", "--link", "web", "db", "delay=1ms"], "'delay=1ms' is given where containers are named"),
+        (["web", "db", "--link", "web", "--link", "db"], "--link 'web' has one end"),
     ],
 )
 def test_what_does_not_go_together_is_an_error(file, words, said):

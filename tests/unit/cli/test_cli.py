@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import testbed
 from testbed.cli import COMMANDS, cli, failures
 from testbed.metrics import METRICS
 from testbed.plan import resolve
@@ -248,3 +249,23 @@ def test_a_directory_that_this_user_may_not_enter(tmp_path, words, said):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(said), done.stderr
+
+
+def test_a_terminal_without_utf_8_shows_what_it_can():
+    done = command_line("graph", "lossy", env=os.environ | {"PYTHONIOENCODING": "latin-1"}, encoding="latin-1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "client" in done.stdout
+
+
+@pytest.mark.parametrize("command", [("run", "lossy"), ("report",), ("validate", "x.yml"), ("graph", "lossy")])
+def test_a_working_directory_that_is_gone(tmp_path, command):
+    (tmp_path / "gone").mkdir()
+    script = f'rmdir ../gone; exec "{sys.executable}" -m testbed {" ".join(command)}'
+    environment = os.environ | {"PYTHONPATH": str(Path(testbed.__file__).parent.parent)}
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path / "gone", env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if command[0] == "graph" else 2)
+    if command[0] == "run":
+        assert done.stderr.startswith("directory-gone: the working directory was deleted"), done.stderr

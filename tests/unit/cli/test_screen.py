@@ -1,5 +1,7 @@
 """What a person sees, as it was given."""
 
+import threading
+
 from testbed.cli import screen as screens
 from testbed.cli.screen import Screen
 from testbed.plan import resolve
@@ -43,3 +45,15 @@ def test_what_is_waited_for_is_a_line_where_there_is_no_terminal(capsys, monkeyp
     screen.begun("up", "nodes")
     screen.begun("up", "waiting for db (TCP port 5432 accepts a connection)")
     assert capsys.readouterr().out == "up      waiting for db (TCP port 5432 accepts a connection)\n"
+
+
+def test_silence_that_lasts_is_broken(capsys, monkeypatch):
+    screen = Screen()
+    with screen.while_slow("down", "taking x down"):
+        pass
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(screens, "_SILENCE_SECONDS", 0)
+    said = threading.Event()
+    monkeypatch.setattr(screen, "say", lambda *words: said.set() if words == ("down", "taking x down") else None)
+    with screen.while_slow("down", "taking x down"):
+        assert said.wait(30)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from testbed.agent.messages import LabEvent
 from testbed.cli.watch import texts
+from testbed.cli.watch.lists import cut
 from testbed.engines.counters import Counters
 from testbed.impairments import Impairments
 from testbed.lab.snapshots import LinkState, NodeState, Snapshot
@@ -82,3 +83,11 @@ def test_a_filter_leaves_links_and_their_ends():
     assert names("a -> ") == (["a"], ["a -> b"])
     assert names("delay 10") == (["a"], ["a -> b", "b -> a"])
     assert names("exited") == (["c"], [])
+
+
+def test_links_that_end_alike_can_be_told_apart_where_there_is_little_room():
+    rows = [[f"server -> client-{number}", "delay 20 ms, loss 1 %"] for number in (1, 2)]
+    assert [[*cut(cells, [17, 14])] for cells in rows] == [
+        ["server -> …ient-1", "delay 20 ms, …"],
+        ["server -> …ient-2", "delay 20 ms, …"],
+    ]

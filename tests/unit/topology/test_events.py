@@ -260,6 +260,17 @@ def test_a_ramp_changes_a_link_in_equal_steps_from_what_it_has():
     assert delays_ms([ramp], "b", "a") == [(1100, 37), (1200, 45), (1300, 52), (1400, 60)]
 
 
+def test_the_values_of_a_ramp_are_shown_with_four_digits():
+    ramp = "{at: 1s, link: {from: b, to: a}, ramp: {over: 700ms, delay: 60ms, loss: 5%}}"
+    topology = loads(f"{HEAD}  - {ramp}\n", "file.yml")
+    state, said = TimelineState(topology), []
+    for step in in_time(topology):
+        state.meet(step.what)
+        said.append(state.describe(step.what))
+    assert said[0] == "b -> a: delay 34.29 ms, loss 1.571 %"
+    assert said[-1] == "b -> a: delay 60 ms, loss 5 %"
+
+
 def test_a_ramp_keeps_what_else_happens_to_its_link():
     ramp = "{at: 1s, link: {from: b, to: a}, ramp: {over: 400ms, loss: 5%}}"
     cut, *_, healed = links_after(
