@@ -265,7 +265,7 @@ def test_the_values_of_a_ramp_are_shown_with_four_digits():
     topology = loads(f"{HEAD}  - {ramp}\n", "file.yml")
     state, said = TimelineState(topology), []
     for step in in_time(topology):
-        state.meet(step.what)
+        state.apply(step.what)
         said.append(state.describe(step.what))
     assert said[0] == "b -> a: delay 34.29 ms, loss 1.571 %"
     assert said[-1] == "b -> a: delay 60 ms, loss 5 %"
