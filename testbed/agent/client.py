@@ -49,6 +49,13 @@ class ClockOffset(NamedTuple):
         return cls((least_ns + most_ns) // 2, (most_ns - least_ns + 1) // 2)
 
 
+class Apart(NamedTuple):
+    """How far two machines are from each other: their names, and what a packet takes one way, ns."""
+
+    machines: tuple[str, str]
+    one_way_ns: int
+
+
 class Agent:
     """A lab's agent. Every call has a connection of its own, so that an `Agent` may be shared by threads."""
 
@@ -142,6 +149,10 @@ class Agent:
     def uncertain_ns(self, source: str, destination: str) -> int:  # noqa: ARG002  # of several machines
         """Return how far a one-way delay between two nodes may be off; 0 where they have one clock."""
         return 0
+
+    def apart(self, source: str, destination: str) -> Apart | None:  # noqa: ARG002  # as above
+        """Return how far the machines of two nodes are from each other; None where it is one, or they don't answer."""
+        return None
 
     @property
     def lead_ns(self) -> int:

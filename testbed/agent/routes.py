@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import socket
 import struct
+import sys
 from typing import TYPE_CHECKING
 
 from testbed.agent.netlink import CREATE, REPLACE, RouteSocket, attribute, attributes
@@ -98,6 +99,18 @@ def next_hops(node: Node, addresses: Iterable[str]) -> dict[str, tuple[str, ...]
             return {address: _looked_up(route_socket, address) for address in addresses}
     except OSError as error:
         raise LabError("route-refused", f"node {node.name}: the kernel names no route: {error.strerror}") from None
+
+
+def leaves_by(route_socket: RouteSocket, address: str) -> int:
+    """Return the index of the device by which packets to an IPv4 address leave a socket's namespace; 0 if by none."""
+    body = _RTMSG.pack(socket.AF_INET, 32, 0, 0, 0, 0, 0, 0, 0)
+    try:
+        (answer,) = route_socket.ask((_GET_ROUTE, 0, body + attribute(_DESTINATION, socket.inet_aton(address))))
+    except OSError as error:
+        if error.errno in _UNREACHABLE:
+            return 0
+        raise
+    return int.from_bytes(attributes(answer[_RTMSG.size :]).get(_OUT, b""), sys.byteorder)
 
 
 def _looked_up(route_socket: RouteSocket, address: str) -> tuple[str, ...]:

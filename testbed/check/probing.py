@@ -11,6 +11,7 @@ from testbed import logs
 from testbed.check import parallel
 from testbed.check.budget import QUICK, Budget, Depth, rounds
 from testbed.check.company import in_company
+from testbed.check.distances import both_ways, with_distances
 from testbed.check.lateness import excused
 from testbed.check.probe import Probe
 from testbed.engines.counters import Counters
@@ -20,6 +21,7 @@ from testbed.workloads.nodes import KillableNodes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from testbed.agent.client import Apart
     from testbed.check.paths import Path
     from testbed.check.verdict import LinkCheck
     from testbed.matching import LinkKey, Match
@@ -54,6 +56,7 @@ def measure(
     recount: Callable[[], Mapping[LinkKey, Counters]] | None = None,
     token_bucket: bool = False,
     uncertain_ns: Callable[[str, str], int] = lambda _source, _destination: 0,
+    apart: Callable[[str, str], Apart | None] = lambda _source, _destination: None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[LinkCheck, ...]:
     """Probe links and compare what was measured with what was requested. Takes some 4 s for a few links.
@@ -84,6 +87,7 @@ def measure(
         token_bucket: bottlenecks may be those of another tool, which let more than 1 ms of their rate through at once
             when they were idle (the bucket of tbf or htb): only what follows is judged.
         uncertain_ns: returns how far a delay from one node to another may be off, because their clocks differ.
+        apart: returns how far the machines of two nodes are from each other, which delays on links between them show.
         progress: called with the fraction done, in the calling thread.
 
     Returns:
@@ -145,8 +149,10 @@ def measure(
     alike = Counter(probe.kind for probe in probes)
     measured = Counter(probe.kind for probe in probes if not probe.was_skipped)
     checks = tuple(probe.result(alike=alike[probe.kind], measured=measured[probe.kind]) for probe in probes)
+    checks = both_ways(checks, uncertain_ns)
     if recount and any(not finding.passed for check in checks for finding in check.findings):
         checks = excused(checks, counters, recount())
+    checks = tuple(with_distances(check, apart) for check in checks)
     for check in checks:
         _log.debug("%s on %s: %s", check.link, check.network, check.verdict)
     return checks

@@ -48,6 +48,8 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
             made_of, command = (_made_of(node), shlex.join(node.command)) if first else ("", "")
             nodes.add_row(node.name if first else "", *row, made_of, Text(command))
     yield nodes
+    if plan.hosts:
+        yield from _machines(plan)
     yield from _services(plan)
     if any(node.routes for node in plan.nodes):
         yield _routes(plan)
@@ -59,6 +61,24 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
             links.add_row(link.name, link.network, link.impairments.describe(), *profile, link.engine)
         yield links
     yield from _runs(plan)
+
+
+def _machines(plan: Plan) -> Iterator[RenderableType]:
+    """Yield which node is on which machine, and what connects machines."""
+    machines = _table("machine", "nodes")
+    for host in plan.hosts:
+        machines.add_row(host.name, ", ".join(node.name for node in plan.nodes if node.host == host.name))
+    yield machines
+    between = _table("between machines", "packets of at most", "machines")
+    for network in plan.networks:
+        nodes = (node for node in plan.nodes if any(at.network == network.name for at in node.interfaces))
+        names = dict.fromkeys(node.host for node in nodes)
+        if len(names) > 1:
+            kind = "wire" if network.wire else "network"
+            between.add_row(f"{kind} {network.name}", f"{network.mtu} B", ", ".join(names))
+    if between.row_count:
+        yield between
+        yield Text("What a packet takes between machines is added to the delay of links between them.")
 
 
 def _runs(plan: Plan) -> Iterator[RenderableType]:

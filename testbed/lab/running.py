@@ -193,6 +193,7 @@ def _checked(
             recount=lambda: _counters(lab.statistics()),
             depth=check.DEEP if deep else check.QUICK,
             uncertain_ns=lab.agent.uncertain_ns,
+            apart=lab.agent.apart,
             budget_s=budget_s,
             progress=lambda done: observer.progressed("check", "probes", done),
         )

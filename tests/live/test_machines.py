@@ -179,6 +179,16 @@ def test_a_wire_between_machines_carries_packets_of_1450_bytes_and_multicasts(wi
     pinging.wait(30)
 
 
+def test_a_wire_for_larger_packets_than_fit_between_machines_is_refused(machines, tmp_path, lab_name):
+    path, hosts = tmp_path / "large.yml", json.dumps({each.name: each.address for each in machines})
+    text = f"name: large\nhosts: {hosts}\nnodes: {{a: , b: }}\nlinks: [{{wire: [a, b], mtu: 1451}}]\n"
+    path.write_text(text, encoding="utf-8")
+    done = run("up", str(path), "--name", lab_name)
+    assert done.returncode == 3, done.stderr
+    assert "mtu-too-large: wire a-b is to carry packets of 1451 bytes" in done.stderr
+    assert "eth0 there carries 1500, and a VXLAN 1450" in done.stderr
+
+
 def test_a_router_that_restarts_gets_its_wires_back_and_down_leaves_nothing(wired, machines):
     """The last test of this lab."""
     west = machines[1]

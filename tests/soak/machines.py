@@ -104,6 +104,9 @@ def test_links_between_machines_add_to_what_is_between_these(machines, lab_name,
             done = run("exec", lab_name, "client", "--", "ping", "-c", "20", "-i", "0.2", "server")
             times = [float(each) for each in re.findall(r"time=([0-9.]+)", done.stdout)]
             assert 100 <= min(times) < 115, done.stdout
+            done = run("check", lab_name, timeout=SECONDS)
+            said = " ".join(done.stdout.split())
+            assert re.search(r"too high: 1\d(\.\d)? ms of it lie between machines east and west; ask for", said), said
         finally:
             assert run("down", lab_name).returncode == 0
     finally:

@@ -49,6 +49,8 @@ from testbed.agent.messages.links import (
 )
 from testbed.agent.messages.probes import (
     Accepts,
+    Distance,
+    Distances,
     FoundAddress,
     FoundNamespace,
     HttpStatus,
@@ -82,6 +84,8 @@ __all__ = [
     "Clock",
     "ContainerIdentity",
     "Create",
+    "Distance",
+    "Distances",
     "DistantNode",
     "Endpoint",
     "EngineReport",

@@ -55,6 +55,34 @@ class NextHops(Call[dict[str, dict[str, tuple[str, ...]]]], frozen=True, kw_only
     nodes: dict[str, tuple[str, ...]]
 
 
+class Distance(Payload, frozen=True, kw_only=True):
+    """How far another machine is.
+
+    Attributes:
+        device: of this machine, by which packets to it leave.
+        mtu: of that device, bytes of an IP packet.
+        round_trip_ns: the fastest round trip; None if none was asked for, or there was no answer.
+    """
+
+    device: str
+    mtu: int
+    round_trip_ns: int | None
+
+
+class Distances(Call[dict[str, Distance]], frozen=True, kw_only=True):
+    """Ask how far other machines are, by their IPv4 addresses.
+
+    Attributes:
+        addresses: of the machines.
+        port: of TCP, to which connections are made and closed at once.
+        times: how many round trips to measure to each.
+    """
+
+    addresses: tuple[str, ...]
+    port: int = 0
+    times: int = 0
+
+
 class HttpStatus(Call[int], frozen=True, kw_only=True):
     """Ask with which status an HTTP server of a node answers a GET, tried from inside the node; 0 if it does not."""
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from testbed.agent import messages
-from testbed.agent.client import Agent, ClockOffset
+from testbed.agent.client import Agent, Apart, ClockOffset
 from testbed.errors import MachineError, TestbedError
 from testbed.records import moved
 from testbed.runtime.swarm.conversations import Conversation, part_of
+from testbed.runtime.swarm.machines import GOSSIP_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +34,9 @@ Result = TypeVar("Result")
 
 _CLOCK_READINGS = 20
 """The narrowest bounds of so many count: a question mostly takes a fraction of a millisecond, but not always."""
+
+_ROUND_TRIPS = 10
+"""Between two machines; the fastest counts."""
 
 _QUESTIONS = 3
 
@@ -52,6 +56,7 @@ class SpreadAgent(Agent):
         self._connect_to = connect
         self._agents: dict[str, Agent] = {}
         self._clocks: Mapping[str, ClockOffset] = {}
+        self._distances: dict[frozenset[str], int | None] = {}
         self._measuring = threading.Lock()
         self._question_ns = 0
         self._answers: dict[type[Call[Any]], Callable[[Any], Any]] = {
@@ -139,6 +144,7 @@ class SpreadAgent(Agent):
     def compare_clocks(self) -> Mapping[str, ClockOffset]:
         """See `Agent`. Times are moved by what was found from then on."""
         begun_ns = monotonic_ns()
+        self._distances.clear()
         self._clocks = self._of_each(lambda _, agent: agent.clock(_CLOCK_READINGS))
         self._question_ns = monotonic_ns() - begun_ns
         return self._clocks
@@ -153,6 +159,20 @@ class SpreadAgent(Agent):
         """See `Agent`."""
         one, other = map(self._machines.of_node, (source, destination))
         return 0 if one is other else self._clock(one).uncertainty_ns + self._clock(other).uncertainty_ns
+
+    def apart(self, source: str, destination: str) -> Apart | None:
+        """See `Agent`. Half of the fastest round trip between them."""
+        one, other = sorted(map(self._machines.of_node, (source, destination)), key=lambda machine: machine.name)
+        if one is other or not other.knows_ipv4:
+            return None
+        names = frozenset((one.name, other.name))
+        if names not in self._distances:
+            call = messages.Distances(addresses=(other.ip,), port=GOSSIP_PORT, times=_ROUND_TRIPS)
+            with one.answering():
+                found = self._agent(one).call(call).get(other.ip)
+            self._distances[names] = found.round_trip_ns if found else None
+        round_trip_ns = self._distances[names]
+        return Apart((one.name, other.name), round_trip_ns // 2) if round_trip_ns else None
 
     def _clock(self, machine: Machine) -> ClockOffset:
         self._measure()

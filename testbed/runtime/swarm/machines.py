@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _DATA_PORT = 4789
 """Of overlay networks, unless the Swarm was initialised with --data-path-port."""
 
+GOSSIP_PORT = 7946
+"""Of TCP and UDP, by which the machines of a Swarm tell each other of their containers."""
+
 _JOIN = "docker swarm init on one machine prints the docker swarm join for the others"
 
 
@@ -94,11 +97,16 @@ class Machine:
             MachineError: `no-ipv4`.
         """
         address = str(self.swarm["NodeAddr"])
-        if ip_address(address).version != IPV4:
+        if not self.knows_ipv4:
             said = f"the Swarm knows {self} by {address}, and wires between machines need IPv4 between them"
             hint = "docker swarm leave, and join again with --advertise-addr and the machine's IPv4 address"
             raise MachineError("no-ipv4", said, hint)
         return address
+
+    @property
+    def knows_ipv4(self) -> bool:
+        """Whether the other machines know it by an IPv4 address."""
+        return ip_address(str(self.swarm["NodeAddr"])).version == IPV4
 
     @property
     def data_port(self) -> int:

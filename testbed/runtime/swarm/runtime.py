@@ -24,7 +24,7 @@ from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
 from testbed.runtime.swarm.agents import SpreadAgent
 from testbed.runtime.swarm.machines import Machine, Machines, Record, gone
-from testbed.runtime.swarm.tunnels import tunnels
+from testbed.runtime.swarm.tunnels import require_room, tunnels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -147,6 +147,7 @@ class SwarmRuntime:
         progress("agents")
         with logs.timed(_log, f"start agents on {len(machines.used)} machines"):
             started = machines.each(partial(_start_agent, machines, plan))
+        require_room(machines, plan, lambda machine: started[machine.name].result())
         progress("nodes")
         starters = {
             machine.name: Starter(

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.agent.messages import Tunnel
+from testbed.agent.messages import Distances, Tunnel
+from testbed.errors import MachineError
+from testbed.runtime.docker.overlays import VXLAN_BYTES
 from testbed.seeds import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from testbed.agent.client import Agent
     from testbed.plan.model import Plan
+    from testbed.plan.nodes import Network
     from testbed.runtime.swarm.machines import Machine, Machines
 
 _FIRST = 1 << 23
@@ -43,11 +47,46 @@ def tunnels(machines: Machines, plan: Plan) -> dict[str, dict[str, Tunnel]]:
     return found
 
 
+def require_room(machines: Machines, plan: Plan, agent: Callable[[Machine], Agent]) -> None:
+    """Require that packets of the lab's networks and wires between machines fit into one each, with VXLAN's headers.
+
+    Larger ones would arrive in fragments, or not at all, without a word to the sender.
+
+    Args:
+        machines: of the lab.
+        plan: the plan.
+        agent: returns that of a machine.
+
+    Raises:
+        MachineError: `mtu-too-large`.
+    """
+    on = {network.name: _machines_on(machines, plan, network) for network in plan.networks if not network.present}
+
+    def require(machine: Machine) -> None:
+        others = {other.ip: other for each in on.values() if machine in each for other in each if other.knows_ipv4}
+        found = agent(machine).call(Distances(addresses=tuple(others)))
+        for address, distance in found.items():
+            most = distance.mtu - VXLAN_BYTES
+            for network in plan.networks:
+                if {machine, others[address]} <= on.get(network.name, set()) and network.mtu > most:
+                    kind = "wire" if network.wire else "network"
+                    said = (
+                        f"{kind} {network.name} is to carry packets of {network.mtu} bytes from {machine} to "
+                        f"{others[address]}, but {distance.device} there carries {distance.mtu}, and a VXLAN {most}"
+                    )
+                    raise MachineError("mtu-too-large", said, f"give it mtu: {most}, or {distance.device} a larger MTU")
+
+    machines.each(require)
+
+
+def _machines_on(machines: Machines, plan: Plan, network: Network) -> set[Machine]:
+    """Return the machines of the nodes on a network, if they are several."""
+    nodes = (node.name for node in plan.nodes if any(at.network == network.name for at in node.interfaces))
+    found = {machines.of_node(name) for name in nodes}
+    return found if len(found) > 1 else set()
+
+
 def _ends(machines: Machines, plan: Plan) -> Mapping[str, tuple[Machine, Machine]]:
     """Return the machines at the ends of each wire whose nodes are on different ones."""
-    found: dict[str, list[Machine]] = {network.name: [] for network in plan.networks if network.wire}
-    for node in plan.nodes:
-        for interface in node.interfaces:
-            if interface.network in found:
-                found[interface.network].append(machines.of_node(node.name))
-    return {wire: (one, other) for wire, (one, other) in found.items() if one is not other}
+    found = {network.name: _machines_on(machines, plan, network) for network in plan.networks if network.wire}
+    return {wire: (one, other) for wire, ends in found.items() if ends for one, other in [sorted(ends, key=str)]}

@@ -44,3 +44,20 @@ def test_what_makes_a_node_a_service_is_listed(capsys):
         "depends_on a started",
         "",
     ]
+
+
+MACHINES = """
+name: spread
+hosts: {east: "unix:///e", west: "unix:///w"}
+nodes: {a: {host: east}, b: {host: west}, c: {host: east}}
+links: [{wire: [a, b], mtu: 1400}, {wire: [a, c]}]
+"""
+
+
+def test_machines_are_shown_with_what_connects_them(capsys):
+    plans.show(resolve(loads(MACHINES, "x.yml")))
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["east", "a,", "c"] in said
+    assert ["wire", "a-b", "1400", "B", "east,", "west"] in said
+    assert not any("a-c" in line and "B" in line for line in said)
+    assert any("added" in line for line in said)
