@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import stat
 import time
 from contextlib import contextmanager, suppress
@@ -93,6 +92,8 @@ class LabDirectory:
         """Remove the directory with its content; return False if there was none."""
         if not self.path.exists():
             return False
+        import shutil  # noqa: PLC0415  # it imports what compresses
+
         shutil.rmtree(self.path, ignore_errors=True)
         return True
 
