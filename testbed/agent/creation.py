@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -59,7 +58,10 @@ def create(
         MachineError: `no-ipv6`.
         LabError: `sysctl-refused`, `wiring-failed`, `ipv6-refused`.
     """
-    shutil.rmtree(hosts, ignore_errors=True)  # of a lab of the same name whose agent was killed
+    if hosts.exists():  # of a lab of the same name whose agent was killed
+        import shutil  # noqa: PLC0415  # it imports what compresses
+
+        shutil.rmtree(hosts, ignore_errors=True)
     hosts.mkdir()
     with namespaces.inside(wiring.switch):
         with suppress(OSError):
