@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -58,10 +59,7 @@ def create(
         MachineError: `no-ipv6`.
         LabError: `sysctl-refused`, `wiring-failed`, `ipv6-refused`.
     """
-    if hosts.exists():  # of a lab of the same name whose agent was killed
-        import shutil  # noqa: PLC0415  # it imports what compresses
-
-        shutil.rmtree(hosts, ignore_errors=True)
+    shutil.rmtree(hosts, ignore_errors=True)  # of a lab of the same name whose agent was killed
     hosts.mkdir()
     with namespaces.inside(wiring.switch):
         with suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,6 @@ class Rules:
 
 def program(name: str) -> str | None:
     """Return the path of a program for root; None if this machine has not got it."""
-    import shutil  # noqa: PLC0415  # it imports what compresses
-
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_PLACES]))
 
 

@@ -186,6 +186,10 @@ class NetnsRuntime:
         """The labs that have a directory."""
         return [self._status(lab) for lab in state.labs(self.name)]
 
+    def holds(self, lab: str) -> bool:
+        """See `testbed.runtime.Runtime`. All labs of this user have a directory, and others' are apart from them."""
+        return lab in state.labs(self.name)
+
     def _status(self, lab: str) -> LabStatus:
         try:
             agent = self.connect(lab)

@@ -72,7 +72,7 @@ def test_an_agent_is_ready_without_what_only_some_labs_need():
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert done.stdout == "ready\n"
     assert "testbed.agent.links" in imported
-    assert imported & {"http.client", "pydantic", "pyroute2", "shutil", "testbed.engines.userspace"} == set()
+    assert imported & {"http.client", "pydantic", "pyroute2", "tempfile", "testbed.engines.userspace"} == set()
 
 
 def test_a_small_lab_takes_few_calls_of_the_agent(lab_name, monkeypatch):
