@@ -154,7 +154,8 @@ def _remove_stale_locks() -> None:
     for path in root().glob("*.lock"):
         with suppress(OSError), path.open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+            if os.fstat(file.fileno()).st_nlink:  # otherwise its holder has removed it, and the path may be another's
+                path.unlink()
 
 
 def changing(lab: str) -> str:
