@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -21,7 +22,6 @@ from typing import TYPE_CHECKING
 from testbed import logs
 from testbed.agent import aliases, device_requests, guardian, isolation, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
-from testbed.agent.docker_engine import DockerEngine
 from testbed.agent.events import Events
 from testbed.agent.journal import Journal, undo
 from testbed.agent.members import Members
@@ -38,6 +38,7 @@ from testbed.errors import MachineError, TestbedError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
+    from testbed.agent.docker_engine import DockerEngine
     from testbed.agent.faults import NodeFaults
 
 
@@ -70,6 +71,7 @@ def main() -> int:
         namespaces.set_process_name(arguments.name)
         _log_to(arguments.log)
     logs.configure(logging.DEBUG if arguments.debug else logging.INFO)
+    gc.freeze()  # what is imported is no garbage: nothing is looked for in it, now or when the agent ends
     try:
         if arguments.sweep:
             _sweep(arguments.lab, arguments.journal)
@@ -145,7 +147,7 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
     lab_journal = Journal.at(arguments.journal) if arguments.journal else None
     events = Events()
     impaired = links.Links(wiring, devices, {}, {}, None if arguments.isolate else lab_journal, events)
-    engine = DockerEngine(arguments.docker_engine) if arguments.docker_engine else None
+    engine = _docker_engine(arguments.docker_engine) if arguments.docker_engine else None
     attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine), Wires(wiring, devices), events)
     leads_out = lab_journal if arguments.isolate else None
     way_out = WayOut(arguments.lab, machine, wiring, devices, leads_out) if leads_out else None
@@ -185,6 +187,12 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
         await impaired.close(with_side=arguments.isolate)
         if not arguments.isolate:
             aliases.sweep(route, arguments.lab)
+
+
+def _docker_engine(path: Path) -> DockerEngine:
+    from testbed.agent.docker_engine import DockerEngine  # noqa: PLC0415  # it imports an HTTP client
+
+    return DockerEngine(path)
 
 
 async def _give_back(wiring: Wiring, node_faults: NodeFaults, way_out: WayOut | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import http.client
 import socket
 
 from testbed.endpoint.spec import family_of
@@ -46,6 +45,8 @@ async def http_status(network: int, address: str, port: int, path: str) -> int:
 
 
 def _status(channel: socket.socket, address: str, port: int, path: str) -> int:
+    import http.client  # noqa: PLC0415  # few agents need it
+
     connection = http.client.HTTPConnection(address, port)
     connection.sock = channel
     channel.settimeout(_ANSWER_SECONDS)

@@ -255,7 +255,7 @@ def _with_a_directory(lab: str) -> list[Runtime]:
 def _holds(runtime: Runtime, lab: str) -> bool:
     """Whether a runtime has a lab of that name, of any user."""
     with suppress(MachineError):
-        return any(status.lab == lab for status in runtime.labs())
+        return runtime.holds(lab)
     return False
 
 

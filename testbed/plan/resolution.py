@@ -12,12 +12,14 @@ from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses, placement, routing
 from testbed.plan.addresses import Placed
 from testbed.plan.forwarding import Forwarding
+from testbed.plan.links import resolve_links
 from testbed.plan.model import Plan
 from testbed.plan.nodes import Group, Host, Interface, Network, Node
 from testbed.plan.rebinding import Rebinding
 from testbed.plan.workloads import CaptureSettings, Workload
 from testbed.seeds import derive, of_name
 from testbed.topology import with_chaos
+from testbed.topology.link_impairments import link_impairments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from testbed.families import Address
     from testbed.plan.events import Event
-    from testbed.plan.model import Link
     from testbed.services import Service
     from testbed.topology.models import Topology
     from testbed.topology.workloads import Work
@@ -83,7 +84,8 @@ def resolve(
     on = placement.hosts_of_nodes(topology)
     nodes = tuple(_node(topology, name, placed, on.get(name, "")) for name in topology.nodes)
     rebinding = Rebinding(topology, placed[IPV4])
-    links, timeline = _links(topology, seed, engine, rebinding)
+    timeline = _timeline(topology, rebinding)
+    links = resolve_links(topology, link_impairments(topology), timeline, seed=seed, engine=engine)
     networks = tuple(_network(topology, name, placed) for name in topology.segments)
     ways = {family: Forwarding(nodes, networks, family) for family in FAMILIES}
     stages = _stages(topology, nodes, ways, seed)
@@ -112,14 +114,12 @@ def resolve(
     )
 
 
-def _links(
-    topology: Topology, seed: int, engine: str | None, rebinding: Rebinding
-) -> tuple[tuple[Link, ...], tuple[Event, ...]]:
-    if not topology.links and not topology.timeline:
-        return (), ()
-    from testbed.plan.links import resolve_links  # noqa: PLC0415  # it imports the models of links and events
+def _timeline(topology: Topology, rebinding: Rebinding) -> tuple[Event, ...]:
+    if not topology.timeline:
+        return ()
+    from testbed.plan.timeline import resolve_timeline  # noqa: PLC0415  # it imports the models of events
 
-    return resolve_links(topology, seed=seed, engine=engine, rebinding=rebinding)
+    return resolve_timeline(topology, rebinding)
 
 
 def _beyond(networks: Sequence[Network], lab: str) -> str:

@@ -226,6 +226,10 @@ class Runtime(Protocol):
         """Return all labs of this runtime, including broken ones."""
         ...
 
+    def holds(self, lab: str) -> bool:
+        """Return whether there is a lab of that name, of any user and whatever its state; no agent is asked."""
+        ...
+
     def moment(self, lab: str) -> str:
         """Return the present time in a form that `require_running` takes."""
         ...

@@ -23,6 +23,7 @@ from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
     from testbed.agent.journal import PutBack
+    from testbed.agent.messages import AgentStatus
 
 _log = logging.getLogger(__name__)
 
@@ -113,12 +114,25 @@ def connect(runtime: str, lab: str) -> Agent:
         UsageError: `no-such-lab`.
         LabError: `agent-gone` where there is a lab but its agent does not answer.
     """
+    agent = _agent(runtime, lab)
+    agent.hello()
+    return agent
+
+
+def status(runtime: str, lab: str) -> AgentStatus:
+    """Return what the agent of a lab that is up says of it.
+
+    Raises:
+        UsageError, LabError: see `connect`.
+    """
+    return _agent(runtime, lab).hello()
+
+
+def _agent(runtime: str, lab: str) -> Agent:
     directory = LabDirectory(runtime, lab)
     if not directory.path.exists():
         raise no_such_lab(lab)
-    agent = Agent.at(directory.socket)
-    agent.hello()
-    return agent
+    return Agent.at(directory.socket)
 
 
 def stop(runtime: str, lab: str) -> bool:

@@ -154,7 +154,7 @@ class NetnsRuntime:
         """Yield the ports that labs publish, each with the lab's name."""
         for lab in state.labs(self.name):
             with suppress(TestbedError):
-                for publication in self.connect(lab).hello().published:
+                for publication in local_agent.status(self.name, lab).published:
                     yield lab, publication.port
 
     def _try(self, lab: str, node: str) -> None:
@@ -185,6 +185,10 @@ class NetnsRuntime:
     def labs(self) -> list[LabStatus]:
         """The labs that have a directory."""
         return [self._status(lab) for lab in state.labs(self.name)]
+
+    def holds(self, lab: str) -> bool:
+        """See `testbed.runtime.Runtime`. All labs of this user have a directory, and others' are apart from them."""
+        return lab in state.labs(self.name)
 
     def _status(self, lab: str) -> LabStatus:
         try:
@@ -217,12 +221,12 @@ class NetnsRuntime:
 
     def moment(self, lab: str) -> str:
         """How often the commands of nodes have been paused until now."""
-        return json.dumps(dict(self.connect(lab).hello().pauses))
+        return json.dumps(dict(local_agent.status(self.name, lab).pauses))
 
     def require_running(self, lab: str, *, since: str = "", may_fail: Collection[str] = ()) -> Mapping[str, str]:
         """See `testbed.runtime.Runtime`."""
         ended: dict[str, str] = {}
-        hello = self.connect(lab).hello()
+        hello = local_agent.status(self.name, lab)
         before = json.loads(since) if since else hello.pauses
         for node, how in hello.nodes.items():
             if node in hello.held:

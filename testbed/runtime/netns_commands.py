@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.errors import LabError, UsageError
-from testbed.runtime import Completed, terminal
+from testbed.runtime import Completed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,6 +79,8 @@ def attach(agent: Agent, node: str, argv: Sequence[str], *, tty: bool) -> int:
 
 def _attach(agent: Agent, node: str, argv: Sequence[str], *, tty: bool) -> int:
     if tty:
+        from testbed.runtime import terminal  # noqa: PLC0415  # no other command needs it
+
         with (
             terminal.Pty() as pty,
             agent.spawn(node, argv, stdio=[pty.slave] * 3, term=os.environ.get("TERM", "dumb")) as process,

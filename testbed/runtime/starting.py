@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Future
 
     from testbed.plan.model import Plan
     from testbed.plan.nodes import Node
@@ -32,6 +32,11 @@ def start_in_order(plan: Plan, start: Callable[[Sequence[Node]], Readiness], pro
     Raises:
         LabError: those of `start` and of `Readiness.settle`, the first that comes.
     """
+    if not any(node.ready or node.service.setup or node.service.depends_on for node in plan.nodes):
+        start(plan.nodes)
+        return
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # noqa: PLC0415  # seldom needed
+
     waiting, started, ready = list(plan.nodes), set[str](), set[str]()
     settling: dict[Future[None], Node] = {}
     readiness: Readiness | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import stat
 import time
 from contextlib import contextmanager, suppress
@@ -93,6 +92,8 @@ class LabDirectory:
         """Remove the directory with its content; return False if there was none."""
         if not self.path.exists():
             return False
+        import shutil  # noqa: PLC0415  # it imports what compresses
+
         shutil.rmtree(self.path, ignore_errors=True)
         return True
 
@@ -153,7 +154,8 @@ def _remove_stale_locks() -> None:
     for path in root().glob("*.lock"):
         with suppress(OSError), path.open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+            if os.fstat(file.fileno()).st_nlink:  # otherwise its holder has removed it, and the path may be another's
+                path.unlink()
 
 
 def changing(lab: str) -> str:

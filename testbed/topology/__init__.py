@@ -25,7 +25,6 @@ from testbed.topology.referenced_files import Files
 from testbed.topology.rules import broken_rules
 from testbed.topology.rules.parts import Parts
 from testbed.topology.settings import Factor, Setting, applied, factor_problems, factors_in, parse_factor
-from testbed.topology.yaml_text import dumped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -205,6 +204,8 @@ def with_timeline(topology: Topology, entries: Iterable[Mapping[str, object]]) -
     Raises:
         TopologyError: the timeline is not valid.
     """
+    from testbed.topology.yaml_text import dumped  # noqa: PLC0415  # seldom needed
+
     data: Any = topology.document.data
     data = {name: value for name, value in data.items() if name != "chaos"}
     document = read("\n".join(dumped({**data, "timeline": [*entries]})), topology.document.name)

@@ -14,7 +14,8 @@ from testbed.matching import LinkKey, Match, Packets, by_direction, crossed, lon
 from testbed.topology.base import Fault
 from testbed.topology.events import DARK, Heal, ImpairmentChange, Partition, Rebind
 from testbed.topology.graph import Hop
-from testbed.topology.models import Applied, Topology
+from testbed.topology.link_impairments import link_impairments
+from testbed.topology.models import Topology
 from testbed.topology.problems import quote
 from testbed.topology.steps import Commands, Happening, NodeFaults, Over, RampStep, in_time
 from testbed.topology.workloads import Together, Work, Workload
@@ -37,7 +38,7 @@ class TimelineState:
         # Equal impairments are one object, so that `is` compares them.
         self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
-        self.file: Mapping[LinkKey, Impairments] = self._resolved(topology.applied())
+        self.file: Mapping[LinkKey, Impairments] = link_impairments(topology, self._same)
         self._matching: dict[LinkKey, list[LinkKey]] = {}
         for key in self.file:
             if key.match:
@@ -46,18 +47,6 @@ class TimelineState:
         self.nodes: dict[str, faults.State] = {}
         self._settings = faults.InForce()
         self._ramps: dict[tuple[int, int, LinkKey], Impairments] = {}
-
-    def _resolved(self, entries: Mapping[LinkKey, Applied]) -> dict[LinkKey, Impairments]:
-        """Return the impairments of links, computed once for all of the same keys."""
-        known: dict[tuple[int, int, int], Impairments] = {}
-        resolved = {}
-        for key, link in entries.items():
-            mtu, back_ns = self._mtu(key), _delay_ns(entries.get(key.back, entries.get(key.back.plain)))
-            place = id(link.keys), mtu, back_ns
-            if place not in known:
-                known[place] = self._shared(link.keys.resolve(mtu=mtu, delay_back_ns=back_ns))
-            resolved[key] = known[place]
-        return resolved
 
     def contradictions(self, event: Happening) -> Iterator[Fault]:
         """Yield the contradictions within an event, and between it and the current impairments of its links."""
@@ -278,7 +267,7 @@ def longest_round_trip(
 
 def workload_faults(topology: Topology) -> Iterator[Fault]:
     """Yield the workloads that can't work over the links of a file that is otherwise valid."""
-    delays_ns = by_direction({key: one.delay_ns for key, one in TimelineState(topology).file.items()})
+    delays_ns = by_direction({key: one.delay_ns for key, one in link_impairments(topology).items()})
     for path, workload in _workloads(topology):
         if (reach := workload.reach) is None:
             continue
@@ -330,7 +319,3 @@ def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Work
 
 def _ends(workload: Workload | Work) -> tuple[str, str, str | None]:
     return workload.source, workload.destination, workload.network
-
-
-def _delay_ns(link: Applied | None) -> int:
-    return (link.keys.delay_ns or 0) if link else 0

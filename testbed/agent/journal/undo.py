@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.agent import aliases, filters, machine, offloads, switch
-from testbed.agent.docker_engine import DockerEngine
 from testbed.agent.journal.entries import (
     Bridge,
     CgroupMade,
@@ -30,6 +29,7 @@ from testbed.linux import cgroups, namespaces
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from testbed.agent.docker_engine import DockerEngine
     from testbed.agent.journal.book import Journal
     from testbed.agent.journal.entries import Entry
 
@@ -82,15 +82,21 @@ def _undo(entry: Entry) -> None:
         case ForwardsBy():  # comes after its lab's table
             machine.take_back(entry.interface)
         case ContainerPaused():
-            DockerEngine(Path(entry.engine)).unpause(entry.container)
+            _docker_engine(entry.engine).unpause(entry.container)
         case ContainerOff():
-            DockerEngine(Path(entry.engine)).start(entry.container)
+            _docker_engine(entry.engine).start(entry.container)
         case ContainerThrottled():
-            DockerEngine(Path(entry.engine)).limit(entry.container, entry.limits)
+            _docker_engine(entry.engine).limit(entry.container, entry.limits)
         case CgroupMade():
             cgroups.remove(Path(entry.path))
         case _:
             pass
+
+
+def _docker_engine(path: str) -> DockerEngine:
+    from testbed.agent.docker_engine import DockerEngine  # noqa: PLC0415  # it imports an HTTP client
+
+    return DockerEngine(Path(path))
 
 
 def _switch_all_on(journal: Journal, entries: Iterable[Entry]) -> Iterator[str]:

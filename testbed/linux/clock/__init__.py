@@ -12,7 +12,6 @@ import os
 import re
 import struct
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,6 +41,8 @@ def library() -> bytes:
     Raises:
         MachineError: `no-compiler`.
     """
+    import tempfile  # noqa: PLC0415  # it takes its time, and few labs have wrong clocks
+
     with tempfile.TemporaryDirectory() as directory:
         made = Path(directory, "clock.so")
         source = Path(__file__).with_name("clock.c")

@@ -44,6 +44,11 @@ def of_all(find_engine: Callable[[], DockerEngine], connect: Callable[[str], Age
     ]
 
 
+def holds(engine: DockerEngine, lab: str) -> bool:
+    """Return whether a lab has a container, a network or a directory."""
+    return lab in state.labs(_RUNTIME) or bool(engine.networks(lab=lab) or engine.containers(lab=lab))
+
+
 def of_one(engine: DockerEngine, lab: str, connect: Callable[[str], Agent]) -> LabStatus:
     """Return the state of a lab, as `of_all`."""
     nodes = {node: container["State"] for node, container in objects.nodes_of(engine, lab, {}).items()}

@@ -206,6 +206,10 @@ class DockerRuntime:
         """Return all labs that have a container, a network or a directory."""
         return lab_status.of_all(lambda: self._engine, self.connect)
 
+    def holds(self, lab: str) -> bool:
+        """See `testbed.runtime.Runtime`."""
+        return lab_status.holds(self._engine, lab)
+
     def status(self, lab: str) -> LabStatus:
         """Return the state of one lab."""
         return lab_status.of_one(self._engine, lab, self.connect)

@@ -243,6 +243,10 @@ class SwarmRuntime:
         """See `testbed.runtime.Runtime`. Only labs that this user has brought up are known."""
         return [self._status(lab) for lab in state.labs(self.name)]
 
+    def holds(self, lab: str) -> bool:
+        """See `testbed.runtime.Runtime`. Only labs that this user has brought up are known."""
+        return lab in state.labs(self.name)
+
     def _status(self, lab: str) -> LabStatus:
         try:
             machines = self._machines(lab)
