@@ -15,13 +15,14 @@ from contextlib import suppress
 from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from testbed.agent import aliases, sender_macs, switch
+from testbed.agent import sender_macs, switch
 from testbed.agent.distant import DistantAgents
 from testbed.agent.incidents import FAILURES, Incidents
 from testbed.agent.members import Whose
 from testbed.agent.messages import AttachmentReport
+from testbed.agent.new_ports import STARTING_SECONDS, NewPorts
 from testbed.agent.port_events import PortEvents
-from testbed.agent.port_problems import STARTING_SECONDS, NewPort, addresses, closed_ports, problems
+from testbed.agent.port_problems import addresses, closed_ports, problems
 from testbed.agent.ports import Place
 from testbed.agent.switch import Device, Gone, Learned
 from testbed.errors import LabError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from testbed.agent.events import Events
     from testbed.agent.links import Links
     from testbed.agent.members import Members
+    from testbed.agent.new_ports import NewPort
     from testbed.agent.ports import DeviceKey, Port, Side
     from testbed.agent.wires import Wires
     from testbed.agent.wiring import Wiring
@@ -69,15 +71,15 @@ class Attachments:
     _gone: list[Port] = field(default_factory=list)
     _learned: list[tuple[Side, Learned]] = field(default_factory=list)
     _changed: set[str] = field(default_factory=set)
-    _new: dict[DeviceKey, NewPort] = field(default_factory=dict)
+    _new: NewPorts = field(init=False)
     _returned: set[tuple[str, str]] = field(default_factory=set)
-    _not_nodes: dict[DeviceKey, str] = field(default_factory=dict)
     _excused: dict[str, int] = field(default_factory=dict)
     """By port, packets that were dropped while its node was on its way back from a fault."""
 
     def __post_init__(self, lab_events: Events) -> None:
         self.distant = DistantAgents(self.wiring, self.links)
         self._incidents = Incidents(lab_events)
+        self._new = NewPorts(self.wiring, self.links.steering.rules, self._incidents)
         self._events = PortEvents(self.wiring, self._side_changed, self._node_changed)
         self.links.steering.access.before_opening = self.wires.let_pass
         self.wires.when_removed = lambda port: self._disappeared(port.key)
@@ -88,12 +90,12 @@ class Attachments:
         self._settled.set()
         try:
             while True:
-                starting = any(port.is_starting for port in self._new.values())
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _SOON_SECONDS if starting else _LATER_SECONDS)
+                    wait_s = _SOON_SECONDS if self._new.is_any_starting else _LATER_SECONDS
+                    await asyncio.wait_for(self._wake.wait(), wait_s)
                 self._wake.clear()
                 await self._act()
-                if not self._wake.is_set() and not any(port.is_starting for port in self._new.values()):
+                if not self._wake.is_set() and not self._new.is_any_starting:
                     self._settled.set()
         finally:
             self.distant.close()
@@ -111,11 +113,11 @@ class Attachments:
             for device in switch.devices(side.route):
                 network, key = self.wiring.bridged(side, device), (side.number, device.index)
                 if network is not None and side.number and network not in self.wiring.open_networks:
-                    self._not_nodes[key] = network  # of an overlay: the driver's own ports, and the lab's anchor's
+                    self._new.leave_alone(key, network)  # of an overlay: the driver's ports, and the lab's anchor's
                 if network not in self.wiring.open_networks or self.wiring.port_at(key):
                     continue
                 if await self.members.is_no_node(Place(side, device)):
-                    self._not_nodes[key] = network
+                    self._new.leave_alone(key, network)
 
     def begin(self) -> None:
         """Look at all ports now that the lab is up, and follow changes in the nodes from now on."""
@@ -154,10 +156,10 @@ class Attachments:
         noted = [f"{port}: {count} {_DROPPED}" for port, count in dropped.items() if count]
         return AttachmentReport(
             problems=(
-                *problems(self.wiring, self._new, self._returned, absent),
+                *problems(self.wiring, self._new.by_key, self._returned, absent),
                 *self.wires.route_problems(),
             ),
-            notes=(*closed_ports(self.wiring, self._new), *noted),
+            notes=(*closed_ports(self.wiring, self._new.by_key), *noted),
             incidents=self._incidents.latest,
             unknown_dropped=dropped,
         )
@@ -170,7 +172,7 @@ class Attachments:
             return "has no process"
         if gone := [network for node, network in self.wiring.gone if node == name]:
             return f"is not on {', '.join(gone)} yet"
-        if any(port.node == name for key in self._new if (port := self.wiring.port_at(key))):
+        if any(port.node == name for key in self._new.by_key if (port := self.wiring.port_at(key))):
             return "its links do not work yet"
         return self.wires.route_problem(name)
 
@@ -188,47 +190,11 @@ class Attachments:
                     self._was_learned(side, event)
 
     def _appeared(self, side: Side, device: Device) -> None:
-        network, key = self.wiring.bridged(side, device), (side.number, device.index)
-        known = self._new.get(key)
-        if not device.connected:
-            self._not_nodes.pop(key, None)  # its other end may be moving to a node
-        if known and device.connected and not known.connected:
-            known.connected = time.monotonic()
-            self._stir()
-        if network is None or (known and known.closed) or self.wiring.port_at(key):
-            return
-        if self._not_nodes.get(key) == network:
-            return
-        try:
-            (now,) = switch.devices(side.route, device.index)
-            # What a bridge reports of its port lacks the alias. A VXLAN device leads to other machines, whose packets
-            # the ports of nodes know by their MACs.
-            if aliases.carries_links(now) or now.kind == "vxlan":
-                self._not_nodes[key] = network
-                return
-            closed = self.links.steering.rules.close(side, device.index, network)
-            (now,) = switch.devices(side.route, device.index)
-        except OSError:
-            return  # it has gone again
-        except LabError as error:
-            self._incidents.note(
-                f"{device.name}, a new port of network {network}, could not be closed: {error.message}"
-            )
-            return
-        if not known or closed:
-            self._new[key] = NewPort(
-                side=side,
-                network=network,
-                name=device.name,
-                since=time.monotonic(),
-                passed=now.sent + now.received,
-                closed=closed,
-            )
+        if self._new.appeared(side, device):
             self._stir()
 
     def _disappeared(self, key: DeviceKey) -> None:
-        self._new.pop(key, None)
-        self._not_nodes.pop(key, None)
+        self._new.forget(key)
         if port := self.wiring.port_at(key):
             self.wiring.lose(port)
             self._note_unless_off(port.node, self.wiring.gone[port.node, port.network])
@@ -267,7 +233,7 @@ class Attachments:
                 self._incidents.note(f"node {name} has left its service, which has fewer containers now")
         except LabError as error:
             _log.warning(error.message)
-        for key, new in list(self._new.items()):
+        for key, new in list(self._new.by_key.items()):
             try:
                 await self._try_to_attach(key, new)
             except FAILURES as error:
@@ -321,18 +287,18 @@ class Attachments:
     async def _try_to_attach(self, key: DeviceKey, new: NewPort) -> None:
         """Make the links of a new port work, as soon as its owner is known."""
         if self.wiring.port_at(key) and not new.closed:  # it was heard of while the lab came up
-            del self._new[key]
+            del self._new.by_key[key]
             return
         (device,) = switch.devices(new.side.route, key[1])
         if not device.connected:
             return
         port = self.wiring.port_at(key) or await self.members.owner_of(Place(new.side, device), new.network)
-        if key not in self._new:
+        if key not in self._new.by_key:
             return  # it has gone while the Docker Engine was asked
         if isinstance(port, Whose):
             too_long = time.monotonic() - (new.connected or new.since) > _OWNERLESS_SECONDS
             if port is Whose.NO_NODE or (port is Whose.UNSEEN and too_long):
-                self._not_a_node(key, new)
+                self._new.release(key)
             return
         if port.network in self.wiring.open_networks:  # where it may have any address
             address, *_ = [*addresses(port, self.wiring), port.address]
@@ -342,7 +308,7 @@ class Attachments:
         impaired = await self.links.attach(port)
         await self._tell(port)
         self._open(port)
-        self._new.pop(key, None)
+        self._new.by_key.pop(key, None)
         self._returned.add((port.node, port.network))
         self.wires.reroute(port.node)
         self.wires.let_pass(port.network)
@@ -374,18 +340,3 @@ class Attachments:
         rules.open(port.key)
         if self.is_off(port.node):
             self._excused[str(port)] = rules.dropped().get(str(port), 0)
-
-    def _not_a_node(self, key: DeviceKey, new: NewPort) -> None:
-        """Restore a port of an open network; on a network of the lab's own it stays closed."""
-        if new.network in self.wiring.open_networks:
-            self.links.steering.rules.release(new.side, key[1])
-            self._new.pop(key, None)
-            self._not_nodes[key] = new.network
-            if new.closed:
-                waited_ms = (time.monotonic() - new.connected) * 1e3 if new.connected else 0
-                _log.info(
-                    "%s, a port of network %s, is no node's: open %.1f ms after it was up",
-                    new.name,
-                    new.network,
-                    waited_ms,
-                )

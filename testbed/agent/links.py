@@ -25,10 +25,9 @@ from testbed.agent.steering import Steering
 from testbed.engines.counters import Counters
 from testbed.errors import LabError
 from testbed.matching import ANY_NODE
-from testbed.names import INTERNET
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
@@ -95,7 +94,7 @@ class Links:
                     awaited = self.wiring.awaits(*key.nodes, network=key.network)
                     if key.is_outside:
                         with refusals(key):
-                            self._meet_machine(key.network, link.addresses)
+                            self.wiring.meet_machine(key.network, link.addresses, self.devices)
                     chosen = engine_for(link, self.wiring, self.engines, self.missing)
                     done.append(chosen)
                     present = self._links.get(key)
@@ -124,12 +123,6 @@ class Links:
         self._links[link.key] = link
         self.steering.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
-
-    def _meet_machine(self, network: str, addresses: Mapping[str, tuple[str, ...]]) -> None:
-        wiring, gateways = self.wiring, self.wiring.gateways
-        gateways.meet(network, wiring.bridge(network), wiring.route, wiring.switch, self.devices)
-        if INTERNET in addresses:
-            gateways.reach_beyond(network, addresses[INTERNET][0], self.devices)
 
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; if that fails, those that were not made have no device."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.agent import switch
@@ -15,42 +13,12 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from testbed.agent.ports import DeviceKey, Port, Side
+    from testbed.agent.new_ports import NewPort
+    from testbed.agent.ports import DeviceKey, Port
     from testbed.agent.wiring import Wiring
-
-STARTING_SECONDS = 5.0
-"""What a container needs at most from its port's appearance until its end of it is up; it is looked at more often."""
 
 _MOST_MACS = 64
 """MACs of a node at one port that are followed."""
-
-
-@dataclass(slots=True, kw_only=True)
-class NewPort:
-    """A port whose owner is not known yet.
-
-    Attributes:
-        side: where it is.
-        since: when it appeared, s of the monotonic clock.
-        passed: packets that it passed, in either direction, before it was closed.
-        closed: it passes nothing; else its network has no links.
-        connected: when both ends of it were up; 0 before.
-        failure: why its links do not work yet, or why it is not known whose it is.
-    """
-
-    side: Side
-    network: str
-    name: str
-    since: float
-    passed: int
-    closed: bool
-    connected: float = 0
-    failure: str = ""
-
-    @property
-    def is_starting(self) -> bool:
-        """Whether its container may still be starting."""
-        return time.monotonic() - self.since < STARTING_SECONDS
 
 
 def problems(

@@ -10,11 +10,12 @@ from testbed.agent.gateways import Gateways
 from testbed.agent.nodes import Node, let_go, of_process
 from testbed.agent.ports import DeviceKey, Line, Place, Port, Side
 from testbed.errors import LabError, unknown_node
-from testbed.names import BUILT_IN
+from testbed.names import BUILT_IN, INTERNET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from testbed.agent.link_devices import LinkDevices
     from testbed.agent.messages import ContainerIdentity
     from testbed.agent.netlink import RouteSocket
     from testbed.agent.owners import Owner
@@ -113,6 +114,22 @@ class Wiring:
         if node in BUILT_IN and network in self.gateways:
             return self.gateways[network].port(node, self.main)
         return self.ports[node, network]
+
+    def meet_machine(self, network: str, addresses: Mapping[str, tuple[str, ...]], devices: LinkDevices) -> None:
+        """Give a network a gateway to the machine, and where a link needs it one to `internet`.
+
+        Args:
+            network: the network's name.
+            addresses: of the ends of a link there, by their names.
+            devices: makes devices on the switch side.
+
+        Raises:
+            LabError: `no-gateway`, the machine has no address there.
+            OSError: the kernel's refusal.
+        """
+        self.gateways.meet(network, self.bridge(network), self.route, self.switch, devices)
+        if INTERNET in addresses:
+            self.gateways.reach_beyond(network, addresses[INTERNET][0], devices)
 
     def meet_beyond(self) -> None:
         """Tell the stand-in for other machines which nodes there are now.

@@ -17,19 +17,17 @@ from testbed.errors import LabError, MachineError, TestbedError, UsageError, unk
 from testbed.faults import Throttle
 from testbed.linux import cgroups
 from testbed.runtime import (
-    NODE_SYSCTLS,
     Availability,
     Completed,
     LabStatus,
     failures,
     local_agent,
     machine_routes,
-    name_servers,
     namespaces,
     netns_commands,
+    netns_creation,
     netns_files,
     netns_services,
-    nodes,
     state,
     ways_out,
 )
@@ -129,7 +127,7 @@ class NetnsRuntime:
         progress("nodes")
         directory = LabDirectory(self.name, plan.lab).path
         netns_services.make_clocks(plan, directory)
-        agent.call(namespaces.adoption(plan) if attaches else _creation(plan, directory))
+        agent.call(namespaces.adoption(plan) if attaches else netns_creation.creation(plan, directory))
         readiness = Readiness(runtime=self, lab=plan.lab, agent=agent, address=partial(first_address, plan))
         if signals := netns_services.stop_signals(plan):
             self._stop_signals(plan.lab).write_text(json.dumps(dict(signals)), "ascii")
@@ -321,35 +319,3 @@ def _launch(agent: Agent, node: Node) -> None:
             f"node {node.name}: {error.message}",
             "install the command on this machine, or use runtime docker",
         ) from None
-
-
-def _creation(plan: Plan, directory: Path) -> messages.Create:
-    others = netns_services.Others(plan, nodes.all_paths(plan))
-    return messages.Create(
-        nodes=tuple(_new_nodes(plan, directory, others)),
-        others=tuple(others.texts),
-        networks=tuple(
-            messages.NewNetwork(name=network.name, mtu=network.mtu, gateway=ways_out.gateway(network))
-            for network in plan.networks
-        ),
-        publications=tuple(ways_out.publications(plan)),
-        name_server=name_servers.on_loopback() if ways_out.leads_out(plan) else "",
-    )
-
-
-def _new_nodes(plan: Plan, directory: Path, others: netns_services.Others) -> Iterator[messages.NewNode]:
-    routes = nodes.routes(plan)
-    networks = {network.name for network in plan.networks}
-    for node in plan.nodes:
-        yield messages.NewNode(
-            name=node.name,
-            sysctls=NODE_SYSCTLS | dict(node.sysctls),
-            environment=netns_services.environment(plan, node, directory),
-            directory=node.service.working_dir or plan.directory,
-            hosts=netns_services.hosts(node),
-            others=others.of(node),
-            surroundings=netns_services.surroundings(plan, node, directory),
-            interfaces=nodes.interfaces(node, networks),
-            routes=(*routes[node.name], *ways_out.default_routes(plan, node)),
-            packet_filter=nodes.packet_filter(plan, node),
-        )
