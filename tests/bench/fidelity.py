@@ -229,7 +229,7 @@ def captured(pair: Pair, side: str, what: str) -> Iterator[list[str]]:
     """What tcpdump sees meanwhile, a line per packet that begins with its time, s."""
     with pair.meanwhile(side, "tcpdump", "-nn", "-tt", "-l", "-i", "eth0", what) as said:
         yield said
-        pair.output(side, "pkill", "tcpdump")  # a node sees its own processes only
+        pair.output(side, "timeout", "30", "sh", "-c", "until pkill tcpdump; do sleep 0.2; done")  # of its node only
 
 
 def arrived(pair: Pair, pings: int) -> list[bool]:
