@@ -44,7 +44,9 @@ def read(far):
     reader, packets, too_large = FrameReader(), [], 0
     while select.select([far], [], [], 0.2)[0]:
         arrivals, _, oversize = reader.read(far.fileno(), MTU)
-        packets += [packet for _, some in arrivals for packet in some if packet.startswith(MACS)]
+        packets += [
+            packet for _, some in arrivals for packet in some if isinstance(packet, bytes) and packet.startswith(MACS)
+        ]
         too_large += oversize
     return packets, too_large
 
