@@ -34,7 +34,9 @@ def missing():
     """Why this machine can't have Docker Engines of its own, or None where it can."""
     if os.geteuid() != 0:
         return "only root can start Docker Engines"
-    if lacking := [each for each in ("dockerd", "containerd", "unshare", "nsenter", "ip") if not shutil.which(each)]:
+    if lacking := [
+        each for each in ("dockerd", "containerd", "unshare", "nsenter", "ip", "sshd") if not shutil.which(each)
+    ]:
         return f"not installed: {', '.join(lacking)}"
     return None if Path("/proc/self/ns/time").exists() else "the kernel has no time namespaces"
 

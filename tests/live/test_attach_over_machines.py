@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import remains
-from tests.live import engines
+from tests.live import engines, ssh
 from tests.live.command_line import eventually, nothing_remains_on, run
 
 pytestmark = [pytest.mark.live, pytest.mark.machines]
@@ -84,15 +85,29 @@ def shop(tmp_path_factory):
         yield Shop(*found)
 
 
+@pytest.fixture(scope="module")
+def west(shop, tmp_path_factory):
+    """The address of the second machine, by ssh, and the environment of commands that use it."""
+    with ssh.server(tmp_path_factory.mktemp("ssh") / "all") as (address, environment):
+        yield address + shop.second.address.removeprefix("unix://"), environment
+
+
 @pytest.fixture
-def attach(shop, lab_name):
-    """Attach, by the command line, which is to give the links that are asked for; what is up is detached at the end."""
-    hosts = [f"--host={each.name}={each.address}" for each in (shop.first, shop.second)]
-    yield lambda *argv: run("attach", "--name", lab_name, *hosts, *argv, timeout=200)
-    run("detach", lab_name)
+def command(west, lab_name):
+    """Run a command of the testbed. What is attached is detached at the end."""
+    _, environment = west
+    yield partial(run, env=environment, timeout=200)
+    run("detach", lab_name, env=environment)
 
 
-def test_links_are_impaired_both_ways_follow_restarts_and_are_given_back(shop, attach, lab_name):
+@pytest.fixture
+def attach(shop, west, command, lab_name):
+    """Attach by the command line."""
+    address, _ = west
+    return partial(command, "attach", "--name", lab_name, f"--host=east={shop.first.address}", f"--host=west={address}")
+
+
+def test_links_are_impaired_both_ways_follow_restarts_and_are_given_back(shop, attach, command, lab_name):
     done = attach("east/web", "west/db", "--link", "web,db", "delay=40ms")
     assert (done.returncode, "2 links as requested" in done.stdout) == (0, True), done.stdout + done.stderr
     assert min(shop.pings_ms("web", "db")) >= ROUND_TRIP_MS
@@ -107,25 +122,25 @@ def test_links_are_impaired_both_ways_follow_restarts_and_are_given_back(shop, a
     assert min(shop.pings_ms("db", "web")) >= ROUND_TRIP_MS
     shop.second.docker("rm", "-f", "db")
     shop.start("db", "sleep", "infinity")
-    assert eventually(lambda: re.search(rf"^{lab_name} +swarm +up ", run("ps").stdout, re.MULTILINE))
+    assert eventually(lambda: re.search(rf"^{lab_name} +swarm +up ", command("ps").stdout, re.MULTILINE))
     assert min(shop.pings_ms("web", "db")) >= ROUND_TRIP_MS
     assert min(shop.pings_ms("db", "web")) >= ROUND_TRIP_MS
-    assert run("detach", lab_name).returncode == 0
+    assert command("detach", lab_name).returncode == 0
     assert min(shop.pings_ms("web", "db")) < QUICK_MS
     assert nothing_remains_on((shop.first, shop.second), lab_name)
     assert remains(lab_name) == []
 
 
-def test_an_agent_that_is_killed_restores_its_links_and_detach_the_others(shop, attach, lab_name):
+def test_an_agent_that_is_killed_restores_its_links_and_detach_the_others(shop, attach, command, lab_name):
     before = shop.state()
     done = attach("web", "db", "--link", "web,db", "delay=40ms", "--no-check")
     assert done.returncode == 0, done.stderr
     assert shop.state() != before
     shop.second.docker("kill", f"testbed-{lab_name}.agent")
     assert eventually(lambda: QUICK_MS <= min(shop.pings_ms("db", "web")) < ROUND_TRIP_MS)  # one of both links is left
-    assert f"{lab_name} " in (said := run("ps").stdout)
+    assert f"{lab_name} " in (said := command("ps").stdout)
     assert "machine west: its agent was killed; " in said
-    assert run("detach", lab_name).returncode == 0
+    assert command("detach", lab_name).returncode == 0
     assert min(shop.pings_ms("web", "db")) < QUICK_MS
     assert nothing_remains_on((shop.first, shop.second), lab_name)
     assert eventually(lambda: shop.state() == before)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,6 +29,10 @@ DEFAULT_SOCKET = "/var/run/docker.sock"
 
 _SSH_SECONDS = 30
 _SSH_OPTIONS = ("BatchMode=yes", "ExitOnForwardFailure=yes", "ServerAliveInterval=5", "ServerAliveCountMax=3")
+
+
+_UNTIL_IT_ENDS = '"$@"; rm -rf -- "$0"'
+"""Script that runs the command in its arguments, and removes the directory that it is called by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +130,8 @@ class Forwarding:
     """A Docker Engine's Unix socket, forwarded from another machine by ssh(1).
 
     ssh runs `cat` there, whose standard input is a pipe from this process. So it ends when this process does, however
-    that comes.
+    that comes, and the shell that has started it then removes the socket's directory. Both have a session of their own:
+    Ctrl-C at the terminal is for the command alone, which still needs its machines to clean up.
 
     Raises:
         MachineError: `ssh-failed`, with what ssh said.
@@ -139,21 +146,23 @@ class Forwarding:
         argv = ["ssh", *(word for option in _SSH_OPTIONS for word in ("-o", option))]
         argv += ["-p", str(parts.port)] * bool(parts.port)
         argv += ["-L", f"{self.path}:{remote}", "--", target, "cat"]
-        errors = place / "errors"
-        try:
-            with errors.open("wb") as file:
-                process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=file)
-        except OSError as error:
-            shutil.rmtree(place)
-            raise _ssh_failed(name, str(error)) from None
-        end = weakref.finalize(self, _end, process, place)
-        deadline = time.monotonic() + _SSH_SECONDS
-        while not self.path.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                said = errors.read_text("utf-8", "replace").strip() or f"nothing within {_SSH_SECONDS} s"
-                end()
-                raise _ssh_failed(name, said)
-            time.sleep(0.02)
+        with tempfile.TemporaryFile() as errors:
+            process = subprocess.Popen(
+                ["sh", "-c", _UNTIL_IT_ENDS, str(place), *argv],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
+            end = weakref.finalize(self, _end, process, place)
+            deadline = time.monotonic() + _SSH_SECONDS
+            while not self.path.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    errors.seek(0)
+                    said = errors.read().decode("utf-8", "replace").strip() or f"nothing within {_SSH_SECONDS} s"
+                    end()
+                    raise _ssh_failed(name, said)
+                time.sleep(0.02)
 
 
 def _over_ssh(url: str, name: str) -> Endpoint:
@@ -169,6 +178,8 @@ def _ssh_failed(name: str, said: str) -> MachineError:
 def _end(process: subprocess.Popen[bytes], place: Path) -> None:
     if process.stdin:
         process.stdin.close()
-    process.terminate()
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
     process.wait()
     shutil.rmtree(place, ignore_errors=True)

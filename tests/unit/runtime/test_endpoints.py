@@ -1,5 +1,12 @@
 """Where Docker Engines are reached."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from testbed.errors import MachineError
@@ -34,3 +41,41 @@ def test_ssh_says_what_it_says(monkeypatch, tmp_path):
         MachineError, match=r"ssh-failed: ssh to ssh://user@east says: Permission denied \(publickey\)\."
     ):
         endpoints.named("ssh://user@east")
+
+
+FORWARDS = """#!/bin/sh
+while [ "$1" != -L ]; do shift; done
+touch "${2%%:*}"
+cat
+"""
+COMMAND = """
+import signal, sys
+from testbed.runtime.docker import endpoints
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+endpoint = endpoints.named("ssh://user@east")
+print(endpoint.forwarding.path, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("end", ["killed", "at the end of its work"])
+def test_a_forwarded_socket_outlives_ctrl_c_and_goes_with_its_command(tmp_path, end):
+    (tmp_path / "ssh").write_text(FORWARDS, encoding="utf-8")
+    (tmp_path / "ssh").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    argv = [sys.executable, "-c", COMMAND]
+    with subprocess.Popen(argv, env=environment, start_new_session=True, **pipes) as command:
+        directory = Path(command.stdout.readline().strip()).parent
+        os.killpg(command.pid, signal.SIGINT)
+        time.sleep(0.2)
+        assert directory.exists()
+        if end == "killed":
+            command.kill()
+        else:
+            command.stdin.close()
+        command.wait()
+        deadline = time.monotonic() + 60
+        while directory.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not directory.exists()
