@@ -62,8 +62,8 @@ class _WithLinks(click.Command):
 @click.option(
     "--file",
     type=click.Path(path_type=Path),
-    help="A topology file instead of --link. If it names no compose project, that is PROJECT, or the project of the "
-    "container that this command runs in.",
+    help="A topology file instead of --link. If it names neither a compose project nor a container, the project is "
+    "PROJECT, or that of the container that this command runs in.",
 )
 @click.option("--wait", is_flag=True, help="With --file: wait for the nodes, follow restarts, and detach at the end.")
 @click.option("--engine", type=click.Choice(engines.CHOICES), help="What applies the impairments.")

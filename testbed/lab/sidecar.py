@@ -40,13 +40,14 @@ def attachable(path: Path, project: str | None) -> Topology:
 
     Args:
         path: the file.
-        project: name of a compose project; None is that of the container in which the caller runs.
+        project: name of a compose project; None is that of the container in which the caller runs, unless the file
+            names containers itself.
 
     Raises:
         TopologyError: the file is wrong.
         UsageError: `no-project`, the caller is in no container of a compose project.
     """
-    if topologies.names_project(path):
+    if topologies.names_project(path) or (project is None and topologies.names_running(path)):
         return topologies.load(path)
     project = project or runtimes.load("docker").own_project()
     (setting,) = topologies.parse_factor(f"compose={{project: {project}}}").levels

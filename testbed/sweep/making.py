@@ -25,9 +25,13 @@ TOO_MANY = 3
 
 
 def runtime_of(trial: Trial, matrix: Matrix, runs: Mapping[tuple[str, int], Run]) -> str:
-    """Return the runtime of a run: `auto` chooses one for the first run, and all others use the same."""
+    """Return the runtime of a run: `auto` chooses one for the first run, and all others use the same.
+
+    A file with hosts leaves no choice.
+    """
     runtime = matrix.runtime or trial.cell.topology.runtime
-    return next(iter(runs.values())).runtime if runtime == "auto" and runs else runtime
+    chooses = runtime == "auto" and not trial.cell.topology.hosts
+    return next(iter(runs.values())).runtime if chooses and runs else runtime
 
 
 def make_run(

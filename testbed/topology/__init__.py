@@ -14,7 +14,7 @@ from testbed import arguments
 from testbed.errors import UsageError
 from testbed.named_topologies import named
 from testbed.present import Present
-from testbed.topology.attaching import attaches, filled
+from testbed.topology.attaching import attaches, attaches_running, filled
 from testbed.topology.document import MOST_BYTES, Document, read
 from testbed.topology.error_messages import foreign, located, translate, valueless
 from testbed.topology.find import find
@@ -48,6 +48,7 @@ __all__ = [
     "loads_document",
     "named",
     "names_project",
+    "names_running",
     "parse_factor",
     "place_of",
     "schema",
@@ -76,6 +77,15 @@ def names_project(path: Path) -> bool:
     """
     data = read(_text(path), str(path)).data
     return isinstance(data, dict) and "compose" in data
+
+
+def names_running(path: Path) -> bool:
+    """Return whether the file at `path` names a project, container or namespace that runs already.
+
+    Raises:
+        TopologyError, UsageError: as `names_project`.
+    """
+    return attaches_running(read(_text(path), str(path)))
 
 
 def description(path: Path) -> str:

@@ -26,6 +26,9 @@ def file(tmp_path):
         (["shop", "other", "--file", "FILE"], "for one project"),
         (["web", "db", "--link", "web", "db", "delay=1ms"], "'delay=1ms' is given where containers are named"),
         (["web", "db", "--link", "web", "--link", "db"], "--link 'web' has one end"),
+        (["--file", "FILE", "--host", "east=ssh://east"], "--file has the hosts"),
+        (["web", "--namespace", "--host", "east=ssh://east"], "namespaces are those of this machine"),
+        (["web", "--host", "ssh://east"], "write it like east=ssh://user@east.example"),
     ],
 )
 def test_what_does_not_go_together_is_an_error(file, words, said):
@@ -43,6 +46,14 @@ def test_a_file_is_of_the_project_that_is_named_unless_it_names_one(file):
     found = attachable(file, "shop").compose
     assert found is not None
     assert found.project == "own"
+
+
+def test_a_file_that_names_containers_needs_no_project(file):
+    file.write_text(f"{LINKS}nodes: {{web: {{container: shop-web-1}}, db: {{container: db}}}}\n")
+    assert attachable(file, None).compose is None
+    found = attachable(file, "shop").compose
+    assert found is not None
+    assert found.project == "shop"
 
 
 def test_what_is_wrong_in_the_file_is_at_its_line(file):
