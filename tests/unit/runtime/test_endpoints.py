@@ -64,9 +64,7 @@ def test_a_forwarded_socket_outlives_ctrl_c_and_goes_with_its_command(tmp_path, 
     (tmp_path / "ssh").chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     argv, pipe = [sys.executable, "-c", COMMAND], subprocess.PIPE
-    with subprocess.Popen(
-        argv, env=environment, start_new_session=True, stdin=pipe, stdout=pipe, text=True
-    ) as command:
+    with subprocess.Popen(argv, env=environment, start_new_session=True, stdin=pipe, stdout=pipe, text=True) as command:
         assert command.stdin is not None
         assert command.stdout is not None
         directory = Path(command.stdout.readline().strip()).parent

@@ -5,6 +5,7 @@ import pytest
 from testbed.errors import LabError
 from testbed.runtime import state
 from testbed.sweep import SweepObserver, carry_out, measures
+from testbed.sweep.making import runtime_of
 
 LOSS = "links[0].loss=0%,1%"
 
@@ -44,3 +45,13 @@ def test_only_one_command_may_be_at_a_sweep(make, tmp_path):
     matrix = make(LOSS)
     with state.locked(matrix.identifier, "sweeping"), pytest.raises(LabError, match="lab-busy"):
         carry_out(matrix, tmp_path, repeat=1, measures=measures(matrix.plan), observer=Heard())
+
+
+def test_all_runs_have_the_runtime_of_the_first_unless_the_file_names_machines(file, make, keep, tmp_path):
+    text = file.read_text()
+    for hosts, runtime in (("", "netns"), ("hosts: {east: 'ssh://east'}\n", "auto")):
+        file.write_text(hosts + text)
+        matrix = make(LOSS)
+        first, second = matrix.trials(1)
+        assert runtime_of(first, matrix, {}) == "auto"
+        assert runtime_of(second, matrix, {("x", 1): keep(first, tmp_path, 1e6)}) == runtime
