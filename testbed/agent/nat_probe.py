@@ -176,7 +176,7 @@ async def observe(wiring: Wiring, call: ProbeNat) -> NatObservation:
     """
     inside, outside = wiring.port(call.node, call.inside), wiring.port(call.node, call.outside)
     with ExitStack() as stack:
-        sides = (stack.enter_context(_side(wiring, inside)), stack.enter_context(_side(wiring, outside)))
+        sides = (stack.enter_context(_side(inside)), stack.enter_context(_side(outside)))
         ways = {inside.interface: call.inside_addresses, outside.interface: call.outside_addresses}
         stack.enter_context(_ways(wiring, call.node, ways))
         prober = _Prober(*sides)
@@ -230,9 +230,9 @@ async def _lasts(prober: _Prober, local: str, remote: _Endpoint, timeout_ns: int
 
 
 @contextmanager
-def _side(wiring: Wiring, port: Port) -> Iterator[_Side]:
+def _side(port: Port) -> Iterator[_Side]:
     """Open a packet socket at a port. What it sends meets no queue there."""
-    with namespaces.inside(wiring.switch):
+    with namespaces.inside(port.side.fd):
         channel = socket.socket(
             socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.htons(_ALL)
         )

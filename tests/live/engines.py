@@ -87,10 +87,11 @@ class Engine:
         return run("sh", "-c", self.command_within(lab, node, *argv))
 
     def remains(self, lab):
-        """What is left of a lab on the machine: containers, networks, devices."""
+        """What is left of a lab on the machine: containers, networks, volumes, devices."""
         label = f"label=testbed.lab={lab}"
         found = [f"container {each}" for each in self.docker("ps", "-aq", "--filter", label).split()]
         found += [f"network {each}" for each in self.docker("network", "ls", "-q", "--filter", label).split()]
+        found += [f"volume {each}" for each in self.docker("volume", "ls", "-q", "--filter", label).split()]
         return found + [line for line in self.inside("ip", "link").splitlines() if f"testbed {lab} " in line]
 
     def stop(self):

@@ -42,7 +42,7 @@ nodes:
   client: {{host: east}}
   r1: {{host: west, router: true}}
   r2: {{host: west, router: true, networks: [six]}}
-  six: {{host: east, networks: [six]}}
+  six: {{host: east, networks: [six], volumes: ["./files:/srv/files:ro", "./files/one:/etc/one:ro"]}}
   r3: {{host: east, router: true, networks: [lan]}}
   server: {{host: west, networks: [lan]}}
 networks: {{lan: , six: {{ip: 6}}}}
@@ -93,6 +93,8 @@ def wired(machines, tmp_path_factory):
     """The name of a lab with wires and routers on both machines, until a test takes it down."""
     name, path = f"test-{secrets.token_hex(5)}", tmp_path_factory.mktemp("file") / "wired.yml"
     path.write_text(WIRED.format(**{each.name: each.address for each in machines}), encoding="utf-8")
+    (path.parent / "files").mkdir()
+    (path.parent / "files" / "one").write_text("from here", encoding="utf-8")
     done = run("up", str(path), "--name", name)
     assert done.returncode == 0, done.stderr
     yield name
@@ -177,6 +179,13 @@ def test_a_wire_between_machines_carries_packets_of_1450_bytes_and_multicasts(wi
     pinging = subprocess.Popen(["sh", "-c", f"sleep 1; {east.command_within(wired, 'client', 'ping', '-c', '3', to)}"])
     assert "VXLAN" in east.inside("sh", "-c", watch)
     pinging.wait(30)
+
+
+def test_nodes_have_copies_of_files_of_this_machine(wired):
+    done = run("exec", wired, "six", "--", "cat", "/srv/files/one", "/etc/one")
+    assert done.stdout == "from here" * 2, done.stderr
+    done = run("exec", wired, "six", "--", "touch", "/srv/files/two")
+    assert "Read-only file system" in done.stderr
 
 
 def test_a_wire_for_larger_packets_than_fit_between_machines_is_refused(machines, tmp_path, lab_name):

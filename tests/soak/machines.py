@@ -6,9 +6,11 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
+import testbed
 from testbed import runs
 from tests.live import engines
 from tests.live.command_line import COMMAND, run
@@ -85,6 +87,21 @@ def test_the_same_file_has_the_same_verdicts_on_one_machine_and_on_three(machine
     one = written(tmp_path, "one.yml", NODES)
     assert on_three == verdicts(one, lab_name, tmp_path / "one", "--runtime", "docker")
     assert on_three[0] == 0
+
+
+@pytest.mark.parametrize("name", ["nat", "home", "dual-stack", "ten-hops"])
+def test_a_shipped_topology_has_the_same_verdicts_on_three_machines(machines, lab_name, tmp_path, name):
+    shipped = Path(testbed.__file__).parents[1] / "topologies"
+    (tmp_path / name).symlink_to(shipped / name)
+    hosts = json.dumps({each.name: each.address for each in machines})
+    path = tmp_path / f"{name}.yml"
+    path.write_text(f"{(shipped / path.name).read_text('utf-8')}\nhosts: {hosts}\n", encoding="utf-8")
+    done = run("run", str(path), "--name", lab_name, "--results", str(tmp_path / "results"), timeout=SECONDS)
+    found = runs.load(tmp_path / "results" / "latest")
+    assert [check.full_name for check in found.checks if not check.passed] == [], done.stdout
+    assert [nat.name for nat in found.nats if not nat.passed] == [], done.stdout
+    assert all(outcome.passed for outcome in found.outcomes), done.stdout
+    assert [each.remains(lab_name) for each in machines] == [[], [], []]
 
 
 def test_links_between_machines_add_to_what_is_between_these(machines, lab_name, tmp_path):

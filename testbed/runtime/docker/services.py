@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.plan.nodes import Node
     from testbed.runtime.docker.engine import DockerEngine
-    from testbed.services import PublishedPort
+    from testbed.services import PublishedPort, Volume
 
 STOP_SIGNAL = "testbed.stop-signal"
 """The label of containers whose program is asked to end before they are removed."""
@@ -65,15 +66,7 @@ def host_options(plan: Plan, node: Node, hosts: Sequence[tuple[str, str]]) -> di
         bound = (port.host_address, port.host_port or None) if port.host_address else port.host_port or None
         bindings.setdefault(f"{port.port}/{port.protocol}", []).append(bound)
     policy, _, count = service.restart.partition(":")
-    mounts = [
-        Mount(
-            target=each.target,
-            source=str(local_files.located(plan, each.source)),
-            type="bind",
-            read_only=each.read_only,
-        )
-        for each in service.volumes
-    ]
+    mounts = [mount for each in service.volumes if (mount := _mount(plan, each))]
     return {
         "mounts": mounts or None,
         "tmpfs": {each.target: ",".join(each.options) for each in service.tmpfs} or None,
@@ -88,6 +81,22 @@ def host_options(plan: Plan, node: Node, hosts: Sequence[tuple[str, str]]) -> di
         "restart_policy": {"Name": policy, "MaximumRetryCount": int(count or 0)} if policy else None,
         "shm_size": service.shm_bytes or None,
     }
+
+
+def _mount(plan: Plan, volume: Volume) -> Mount | None:
+    """Return the mount of a volume; other machines have copies, those of single files within the container."""
+    source = local_files.located(plan, volume.source)
+    if not plan.hosts:
+        return Mount(volume.target, str(source), type="bind", read_only=volume.read_only)
+    if not source.is_dir():
+        return None
+    return Mount(volume.target, copy_name(plan, volume.source), type="volume", read_only=True, no_copy=True)
+
+
+def copy_name(plan: Plan, source: str) -> str:
+    """Return the name of the Docker Engine's volume with a copy of a directory of this machine."""
+    place = str(local_files.located(plan, source).resolve())
+    return f"testbed-{plan.lab}.{hashlib.sha256(place.encode()).hexdigest()[:12]}"
 
 
 def explained(node: Node, error: LabError, holder: Callable[[PublishedPort], str]) -> LabError:

@@ -13,7 +13,7 @@ from testbed.agent import messages
 from testbed.errors import LabError
 from testbed.plan.relocation import readdress
 from testbed.runtime import failures
-from testbed.runtime.docker import objects, overlays, services
+from testbed.runtime.docker import copies, objects, overlays, services
 from testbed.runtime.docker.engine import in_parallel, patiently, refusals
 from testbed.runtime.nodes import all_paths, interfaces, known_addresses, own_addresses, packet_filter, routes
 from testbed.runtime.readiness import Readiness, first_address
@@ -119,6 +119,8 @@ class Starter:
             return _present_pid(self.engine, node)
         image, hosts = self.images[node.name], self._hosts(node)
         container = objects.create_node(self.engine, self.plan, overlays.given_unseen(node, self.unseen), image, hosts)
+        if self.plan.hosts:
+            copies.put_files(self.engine, self.plan, node, container)
         return container, _start_node(self.engine, node, container)
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:

@@ -16,7 +16,7 @@ from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 from testbed.plan.placement import SWARM
 from testbed.runtime import Availability, LabStatus, state
-from testbed.runtime.docker import agents, builds, discovery, objects, overlays, removal, requirements, services
+from testbed.runtime.docker import agents, builds, copies, discovery, objects, overlays, removal, requirements, services
 from testbed.runtime.docker.engine import in_parallel
 from testbed.runtime.docker.starting import Starter, health
 from testbed.runtime.readiness import Readiness, first_address
@@ -136,6 +136,8 @@ class SwarmRuntime:
                 lambda machine: builds.make(machine.engine, machines.part(plan, machine), objects.OWN_IMAGE, progress)
             )
         machines.remember(plan.lab)
+        with logs.timed(_log, "copy volumes"):
+            machines.each(lambda machine: copies.make(machine.engine, machines.part(plan, machine)))
         present = machines.each(partial(_identities, machines, plan))
         progress("networks")
         manager = machines.manager()
@@ -436,6 +438,7 @@ def _remove_from(machine: Machine, lab: str) -> None:
         complete = agents.end(engine, lab)
     finally:
         removal.remove_all(engine, lab, settled=complete, with_networks=False)
+        copies.remove(engine, lab)
 
 
 def _refuse(what: str) -> NoReturn:

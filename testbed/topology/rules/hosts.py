@@ -57,11 +57,14 @@ def _node(path: Path, node: Node) -> Iterator[Fault]:
     reasons = {
         "namespace": (node.namespace, "is a namespace of one machine"),
         "ports": (node.ports, "are published by the machine through a network that links do not impair"),
-        "volumes": (node.volumes, "are files of this machine, which others do not have"),
     }
     for key, (value, why) in reasons.items():
         if value:
             yield Fault((*path, key), _UNSUPPORTED, f"{why}: nodes on several machines can't have it", _ONE_MACHINE)
+    for index, volume in enumerate(node.volumes):
+        if not volume.read_only:
+            said = "may be written to, and is on this machine; other machines get copies, which nodes can't write to"
+            yield Fault((*path, "volumes", index), _UNSUPPORTED, said, f"end it with :ro; or {_ONE_MACHINE}")
 
 
 def _networks(parts: Parts) -> Iterator[Fault]:

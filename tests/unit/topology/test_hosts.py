@@ -78,7 +78,7 @@ def test_another_runtime_is_refused():
             HOSTS + NODES + "links: [{between: [a, host], delay: 1ms}]",
             [(4, 9, "internal-network"), (4, 9, "not-over-machines")],
         ),
-        (HOSTS + "nodes: {a: {volumes: ['.:/x']}}", [(3, 22, "not-over-machines")]),
+        (HOSTS + "nodes: {a: {volumes: ['.:/x:ro', '.:/y']}}", [(3, 34, "not-over-machines")]),
         (HOSTS.replace("context", "'ftp://x'") + NODES, [(2, 57, "bad-value")]),
         (HOSTS.replace("{east", "{}\n#") + NODES, [(2, 8, "wrong-length")]),
     ],
