@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from testbed.check.company import in_company
+from testbed.check.probed_paths import as_probed
 from testbed.errors import UsageError
 from testbed.matching import ANY_NODE, LinkKey, Packets
 from testbed.plan import resolve
@@ -76,7 +76,7 @@ def test_events_change_and_heal_them():
         ("{from: a, queue: 100ms}", "queue-without-rate", "no rate beside it"),
     ],
 )
-def test_one_fault(link, code, words):
+def test_a_fault_is_one_error_at_its_place(link, code, words):
     found = problems(link)
     assert [(each[0], each[1]) for each in found] == [(code, 5)], found
     assert words in found[0][2]
@@ -98,7 +98,7 @@ def test_an_uplink_is_found_by_its_only_end():
 
 def test_an_uplink_is_probed_where_the_least_else_lies_on_the_way():
     plan = plan_of(["{from: a, delay: 5ms}", "{between: [a, b], delay: 20ms}", "{to: r, network: two, delay: 1ms}"])
-    probed: list[Any] = [*in_company(plan, plan.links)]
+    probed: list[Any] = [*as_probed(plan, plan.links)]
     uplink, there, back, alone = probed
     assert (uplink.link.destination, uplink.beside) == ("r", ())
     assert (there.link.impairments.delay_ns, there.beside) == (25 * MS, ("a uplink",))
