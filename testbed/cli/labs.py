@@ -12,7 +12,6 @@ from testbed import lab as labs
 from testbed.cli import json_output
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
-from testbed.lab import Lab
 from testbed.matching import ANY_NODE
 
 
@@ -87,7 +86,7 @@ def impair_command(
         raise UsageError(
             "not-key-value", f"{wrong[0]!r} is not of the form KEY=VALUE", "write it like loss=10% or delay=80ms"
         )
-    lab = Lab.attach(name)
+    lab = labs.Lab.attach(name)
     ends = [*product(*((name,) if name == ANY_NODE else lab.plan.members(name) for name in (source, destination)))]
     rows = []
     for sender, receiver in [pair for pair in ends if len({*pair}) > 1] or ends:
@@ -111,7 +110,7 @@ def exec_command(name: str, node: str, command: tuple[str, ...]) -> int:
     the first that is not 0.
     """
     argv = command[1:] if command[0] == "--" else command
-    lab = Lab.attach(name)
+    lab = labs.Lab.attach(name)
     nodes = lab.plan.members(node)
     if len(nodes) == 1:
         return lab.interact(nodes[0], argv, tty=sys.stdin.isatty() and sys.stdout.isatty())
@@ -130,4 +129,4 @@ def shell_command(name: str, node: str) -> int:
     if not sys.stdin.isatty():
         raise UsageError("no-terminal", "a shell needs a terminal", f"testbed exec {name} {node} -- COMMAND")
     script = "command -v bash >/dev/null && exec bash || exec sh"
-    return Lab.attach(name).interact(node, ("sh", "-c", script), tty=True)
+    return labs.Lab.attach(name).interact(node, ("sh", "-c", script), tty=True)

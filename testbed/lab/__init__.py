@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from testbed.agent.messages import LabEvent
     from testbed.lab.ahead import agent_ahead
     from testbed.lab.attaching import attached
-    from testbed.lab.bringup import all_labs, find, take_down, uninterrupted
     from testbed.lab.events import EventStream
     from testbed.lab.handles import LinkHandle, NodeHandle
     from testbed.lab.lab import Lab
+    from testbed.lab.labs import all_labs, find, take_down, uninterrupted
     from testbed.lab.observer import Observer
     from testbed.lab.resolving import resolve
     from testbed.lab.snapshots import LinkState, NodeState, Snapshot
@@ -52,12 +52,12 @@ _PLACES = {
     "Observer": "testbed.lab.observer",
     "Snapshot": "testbed.lab.snapshots",
     "agent_ahead": "testbed.lab.ahead",
-    "all_labs": "testbed.lab.bringup",
+    "all_labs": "testbed.lab.labs",
     "attached": "testbed.lab.attaching",
-    "find": "testbed.lab.bringup",
+    "find": "testbed.lab.labs",
     "resolve": "testbed.lab.resolving",
-    "take_down": "testbed.lab.bringup",
-    "uninterrupted": "testbed.lab.bringup",
+    "take_down": "testbed.lab.labs",
+    "uninterrupted": "testbed.lab.labs",
 }
 """The module of each name, which is imported when the name is used: the completion of words needs none of them."""
 

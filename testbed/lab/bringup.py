@@ -1,9 +1,9 @@
-"""Bringing a plan up and taking a lab down: the choice of the runtime, the order of steps, and undoing on failure."""
+"""Bringing a plan up: the choice of the runtime, the order of steps, and undoing on failure."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from testbed import interruption, logs
 from testbed import runtime as runtimes
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError
+from testbed.lab import labs
 from testbed.plan import Plan, relocate
 from testbed.plan.differences import plan_differences
 from testbed.plan.members import held_plan
@@ -19,14 +20,13 @@ from testbed.runtime import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from testbed.agent.client import Agent
     from testbed.lab.observer import Observer
     from testbed.matching import LinkKey
     from testbed.plan.model import Link
     from testbed.plan.nodes import Node
-    from testbed.runtime import LabStatus, Runtime
+    from testbed.runtime import Runtime
 
 _log = logging.getLogger(__name__)
 
@@ -121,9 +121,9 @@ def bring_up(
     """
     with state.locked(wanted.lab, state="coming up"):
         with interruption.delivered():
-            present = next(iter(_with_a_directory(wanted.lab)), None)
-            runtime = present or choose_runtime(wanted, observer)
-            if present or _holds(runtime, wanted.lab):
+            holder = next(iter(labs.with_a_directory(wanted.lab)), None)
+            runtime = holder or choose_runtime(wanted, observer)
+            if holder or labs.holds(runtime, wanted.lab):
                 return _same(wanted, runtime), runtime, True
         leads_out = any(not network.internal for network in wanted.networks)
         for attempt in range(_SUBNET_TRIES):
@@ -240,50 +240,9 @@ def _difference(present: Plan, wanted: Plan) -> str:
     return f"{path} is {has}, not {should}" + (f", and {len(others)} more" if others else "")
 
 
-def find(lab: str) -> Runtime | None:
-    """Return the runtime of the lab of that name, whatever its state; None if there is no such lab."""
-    if ours := _with_a_directory(lab):
-        return ours[0]
-    return next((runtime for runtime in map(runtimes.load, runtimes.BACKENDS) if _holds(runtime, lab)), None)
-
-
-def _with_a_directory(lab: str) -> list[Runtime]:
-    """Return the runtimes for which this user has a directory of a lab of that name, without asking a Docker Engine."""
-    return [runtimes.load(name) for name in runtimes.BACKENDS if lab in state.labs(name)]
-
-
-def _holds(runtime: Runtime, lab: str) -> bool:
-    """Whether a runtime has a lab of that name, of any user."""
-    with suppress(MachineError):
-        return runtime.holds(lab)
-    return False
-
-
-def all_labs() -> list[LabStatus]:
-    """Return every lab of all runtimes that work here, with its state."""
-    statuses: list[LabStatus] = []
-    for name in runtimes.BACKENDS:
-        with suppress(MachineError):
-            statuses += runtimes.load(name).labs()
-    return [replace(status, changing=state.changing(status.lab)) for status in statuses]
-
-
-def take_down(lab: str) -> bool:
-    """Remove a lab from every runtime, whatever its state; return False if there was none."""
-    with state.locked(lab, state="going down"), logs.timed(_log, f"take lab {lab} down"):
-        if ours := _with_a_directory(lab):
-            removals = [runtime.down(lab) for runtime in ours]
-            return any(removals)
-        removed = False
-        for runtime in map(runtimes.load, runtimes.BACKENDS):
-            with suppress(MachineError):  # a runtime that can't be asked here
-                removed |= runtime.down(lab)
-        return removed
-
-
 def _make_or_undo(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[LinkKey, str]) -> Plan:
     """Make what a plan describes; on failure and on interruption undo it."""
-    with uninterrupted(observer):
+    with labs.uninterrupted(observer):
         try:
             with interruption.delivered():
                 return _make(plan, runtime, observer, engines)
@@ -296,15 +255,3 @@ def _make_or_undo(plan: Plan, runtime: Runtime, observer: Observer, engines: Map
                     f"the remains of the lab could not be removed: {second}; testbed down {plan.lab} tries again"
                 )
             raise
-
-
-def uninterrupted(observer: Observer) -> AbstractContextManager[None]:
-    """Defer signals that end the process until the block is done, then deliver the first one.
-
-    Args:
-        observer: receives a message when a signal arrives.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; for other signals, what their handlers raise.
-    """
-    return interruption.deferred(lambda: observer.begun("down", "interrupted, cleaning up"))

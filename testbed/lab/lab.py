@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from testbed import arguments, engines, plan
 from testbed.errors import LabError, TestbedError, no_such_lab
-from testbed.lab import bringup
+from testbed.lab import bringup, labs
 from testbed.lab.handles import LinkHandle, NodeHandle, argv_of
 from testbed.lab.measuring import MeasuringLab
 from testbed.lab.observer import SILENT
@@ -124,7 +124,7 @@ class Lab(MeasuringLab):
             UsageError: `no-such-lab`.
             LabError: `lab-incomplete`, `agent-gone`.
         """
-        runtime = bringup.find(name)
+        runtime = labs.find(name)
         if runtime is None:
             raise no_such_lab(name)
         held = current_plan(runtime.connect(name))
@@ -143,8 +143,8 @@ class Lab(MeasuringLab):
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed meanwhile. The lab is down nevertheless.
         """
-        with bringup.uninterrupted(observer):
-            bringup.take_down(self.name)
+        with labs.uninterrupted(observer):
+            labs.take_down(self.name)
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from testbed import codec, runtime
 from testbed.agent.messages import EngineReport
 from testbed.errors import MachineError
-from testbed.lab import bringup
+from testbed.lab import labs
 from testbed.linux import clock, mounts
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _tools() -> MachineFinding:
 
 
 def _leftovers() -> MachineFinding:
-    statuses = bringup.all_labs()
+    statuses = labs.all_labs()
     changing = [f"{status.lab} is {status.changing}" for status in statuses if not status.healthy and status.changing]
     broken = [status.lab for status in statuses if not status.healthy and not status.changing]
     state = (

@@ -14,7 +14,7 @@ from testbed import runtime as runtimes
 from testbed import topology as topologies
 from testbed.agent import messages
 from testbed.errors import LabError
-from testbed.lab import bringup
+from testbed.lab import labs
 from testbed.lab.lab import Lab
 from testbed.lab.resolving import resolve
 from testbed.topology import TopologyError
@@ -68,12 +68,12 @@ def attach_when_there(
         LabError: `lab-exists`: a lab of that name is up.
     """
     with interruption.delivered():
-        statuses = bringup.all_labs()
+        statuses = labs.all_labs()
     for status in statuses:
         if status.lab == name and status.healthy:
             raise LabError("lab-exists", f"a lab {name} is up already", f"testbed detach {name}, or --name")
         if status.lab == name:
-            bringup.take_down(name)
+            labs.take_down(name)
     said = ""
     while True:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.errors import LabError
+from testbed.errors import LabError, MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,3 +59,9 @@ def after_death(done: PutBack | None, what: str) -> str:
         return ""
     said = f"its agent was killed; the {what} that it was attached to are as they were before"
     return said + "".join(f"; but {failure}" for failure in done.failures)
+
+
+def only_docker(said: str) -> MachineError:
+    """Return the error of what only containers can do."""
+    message = f"{said}, which are a Docker Engine's; runtime netns makes namespaces of its own"
+    return MachineError("needs-containers", message, "leave --runtime netns out")

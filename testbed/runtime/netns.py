@@ -6,16 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
-from functools import partial
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 from testbed.agent import messages, node_logs, protocol
-from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
-from testbed.faults import Throttle
-from testbed.linux import cgroups
+from testbed.errors import LabError, TestbedError, unknown_node
 from testbed.runtime import (
     Availability,
     Completed,
@@ -23,33 +19,21 @@ from testbed.runtime import (
     failures,
     local_agent,
     machine_routes,
-    namespaces,
     netns_commands,
-    netns_creation,
-    netns_files,
-    netns_services,
     state,
-    ways_out,
 )
-from testbed.runtime.readiness import Readiness, first_address
-from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
-from testbed.services import Service
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
-    from pathlib import Path
 
     from testbed.agent.client import Agent
     from testbed.plan.model import Plan
-    from testbed.plan.nodes import Node
     from testbed.present import Present
     from testbed.runtime import ExpectedProject, Progress
     from testbed.runtime.netns_commands import NetnsProgram
-    from testbed.services import ComposeProject, PublishedPort
-
-_SETTLING_SECONDS = 0.1  # in which a command that can't do its work gives up
+    from testbed.services import ComposeProject
 
 
 class NetnsRuntime:
@@ -79,34 +63,25 @@ class NetnsRuntime:
 
     def require(self, plan: Plan) -> None:
         """See `testbed.runtime.Runtime`. Namespaces have no image and no limits of their own."""
-        for node in plan.nodes:
-            if node.container:
-                raise _only_docker(f"node {node.name} is container {node.container}")
-            if node.namespace:
-                namespaces.require_root()
-        ways_out.require(plan)
-        present = {node.name for node in plan.nodes if node.namespace}
-        for fault in plan.faults:
-            if isinstance(fault, Throttle):
-                _require_limits(fault)
-            if fault.node in present:
-                message = f"the timeline has {fault}, and that node is a namespace that the lab did not make"
-                raise MachineError("not-controlled", message, "leave the event out, or let the lab make the node")
-        netns_services.require(plan)
+        from testbed.runtime import netns_bringup  # noqa: PLC0415  # it imports plans, which most commands do without
+
+        netns_bringup.require(plan)
 
     def discover(self, names: Sequence[str] = (), hosts: Mapping[str, str] = MappingProxyType({})) -> Present:  # noqa: ARG002
         """See `testbed.runtime.Runtime`. Refuses containers."""
         if not names:
-            raise _only_docker("the topology names containers or networks that are there already")
+            raise failures.only_docker("the topology names containers or networks that are there already")
+        from testbed.runtime import namespaces  # noqa: PLC0415  # few labs have namespaces of others
+
         return namespaces.discover(names)
 
     def expect(self, project: ComposeProject, present: Present) -> ExpectedProject:  # noqa: ARG002  # see above
         """Refuse: services of compose files are containers."""
-        raise _only_docker("the topology names a compose file, whose services are containers")
+        raise failures.only_docker("the topology names a compose file, whose services are containers")
 
     def own_project(self) -> str:
         """Refuse: compose projects are of containers."""
-        raise _only_docker("a sidecar attaches to containers")
+        raise failures.only_docker("a sidecar attaches to containers")
 
     def start_project(self, plan: Plan, progress: Progress) -> Plan:  # noqa: ARG002  # the protocol's
         """Do nothing: network namespaces have no compose project."""
@@ -118,48 +93,9 @@ class NetnsRuntime:
 
     def up(self, plan: Plan, progress: Progress) -> Plan:
         """Start the agent, which makes networks and nodes in its own namespaces."""
-        self.require(plan)
-        progress("agent")
-        attaches = any(node.is_present for node in plan.nodes)
-        leads_out = ways_out.leads_out(plan)
-        ways_out.require_ports(plan, self._published)
-        agent = local_agent.start(self.name, plan.lab, isolate=not attaches, leads_out=leads_out)
-        progress("nodes")
-        directory = LabDirectory(self.name, plan.lab).path
-        netns_services.make_clocks(plan, directory)
-        agent.call(namespaces.adoption(plan) if attaches else netns_creation.creation(plan, directory))
-        readiness = Readiness(runtime=self, lab=plan.lab, agent=agent, address=partial(first_address, plan))
-        if signals := netns_services.stop_signals(plan):
-            self._stop_signals(plan.lab).write_text(json.dumps(dict(signals)), "ascii")
+        from testbed.runtime import netns_bringup  # noqa: PLC0415  # see `require`
 
-        def start(nodes: Sequence[Node]) -> Readiness:
-            for node in nodes:
-                if node.service.entrypoint or node.command:
-                    _launch(agent, node)
-                elif node.service != Service():
-                    self._try(plan.lab, node.name)
-            return readiness
-
-        try:
-            start_in_order(plan, start, progress)
-            if any(node.command for node in plan.nodes):
-                time.sleep(_SETTLING_SECONDS)
-        finally:
-            self.require_running(plan.lab)  # a node that has ended is the cause of the failure
-        return plan
-
-    def _published(self) -> Iterator[tuple[str, PublishedPort]]:
-        """Yield the ports that labs publish, each with the lab's name."""
-        for lab in state.labs(self.name):
-            with suppress(TestbedError):
-                for publication in local_agent.status(self.name, lab).published:
-                    yield lab, publication.port
-
-    def _try(self, lab: str, node: str) -> None:
-        """Try whether commands of a node can have what the file gives them: its user, mounts, limits and directory."""
-        done = self.run(lab, node, ["true"])
-        if done.status:
-            raise LabError("not-in-node", f"node {node}: no command can be started there: {done.stderr.strip()}")
+        return netns_bringup.bring_up(plan, self, progress)
 
     def down(self, lab: str) -> bool:
         """End the agent; the kernel removes the rest, but what was changed in namespaces of others."""
@@ -170,12 +106,8 @@ class NetnsRuntime:
             local_agent.sweep(self.name, lab)
         return directory.remove() or stopped
 
-    def _stop_signals(self, lab: str) -> Path:
-        """The file with the signals that ask nodes' programs to end; there is none where no node has one."""
-        return LabDirectory(self.name, lab).path / "stop-signals.json"
-
     def _stop_gracefully(self, lab: str) -> None:
-        path = self._stop_signals(lab)
+        path = LabDirectory(self.name, lab).stop_signals
         if path.exists():
             with suppress(TestbedError):  # what does not stop is killed
                 self.connect(lab).call(messages.StopCommands(signals=json.loads(path.read_text("ascii"))))
@@ -256,6 +188,8 @@ class NetnsRuntime:
     @contextmanager
     def visiting(self, lab: str, names: Sequence[str]) -> Iterator[Agent]:
         """See `testbed.runtime.Runtime`. The names are those of `ip netns`, pids or paths."""
+        from testbed.runtime import namespaces  # noqa: PLC0415  # few labs have namespaces of others
+
         namespaces.require_root()
         present = [namespaces.as_present(name) for name in names]
         try:
@@ -282,40 +216,16 @@ class NetnsRuntime:
 
     def put(self, lab: str, node: str, archive: IO[bytes]) -> None:
         """See `testbed.runtime.Runtime`."""
+        from testbed.runtime import netns_files  # noqa: PLC0415  # it imports temporary files
+
         netns_files.put(self.connect(lab), node, archive)
 
     def get(self, lab: str, node: str, path: str) -> IO[bytes]:
         """See `testbed.runtime.Runtime`."""
+        from testbed.runtime import netns_files  # noqa: PLC0415  # it imports temporary files
+
         return netns_files.get(self.connect(lab), node, path)
 
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """See `testbed.runtime.Runtime`."""
         return netns_commands.attach(self.connect(lab), node, argv, tty=tty)
-
-
-def _require_limits(fault: Throttle) -> None:
-    """Require that cgroups can limit the CPU time of nodes."""
-    try:
-        cgroups.place("cpu")
-    except MachineError as error:
-        raise MachineError(error.code, f"the timeline has {fault}, and {error.message}", error.hint) from None
-    if fault.cpus_milli > (cores := os.cpu_count() or 1) * 1000:
-        message = f"node {fault.node} asks for {fault.cpus_milli / 1000:g} CPUs of {cores}"
-        raise MachineError("too-few-cpus", message, f"lower its cpus to {cores} or less")
-
-
-def _only_docker(said: str) -> MachineError:
-    message = f"{said}, which are a Docker Engine's; runtime netns makes namespaces of its own"
-    return MachineError("needs-containers", message, "leave --runtime netns out")
-
-
-def _launch(agent: Agent, node: Node) -> None:
-    try:
-        argv = (*node.service.entrypoint, *node.command)
-        agent.call(messages.Launch(node=node.name, argv=argv, stop_signal=netns_services.stop_signal(node)))
-    except UsageError as error:
-        raise LabError(
-            error.code,
-            f"node {node.name}: {error.message}",
-            "install the command on this machine, or use runtime docker",
-        ) from None

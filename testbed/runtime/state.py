@@ -75,6 +75,7 @@ class LabDirectory:
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
         self.journal = self.path / "agent.journal"
+        self.stop_signals = self.path / "stop-signals.json"
         self.compose = self.path / "compose.json"
         self.machines = self.path / "machines.json"
 

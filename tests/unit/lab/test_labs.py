@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from testbed.lab.bringup import uninterrupted
+from testbed.lab.labs import uninterrupted
 from testbed.lab.observer import SILENT
 
 
