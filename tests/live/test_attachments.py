@@ -282,7 +282,7 @@ def test_further_macs_of_a_node_have_its_links_or_nothing(netns_lab_of_each_engi
 
 
 @pytest.mark.netns
-def test_packets_of_a_mac_that_another_node_had_are_a_doubt(netns_lab):
+def test_packets_from_a_mac_that_another_node_had_are_an_incident(netns_lab):
     lab = netns_lab
     before = lab.attachments()
     mac = lab.plan.node("c").interfaces[0].mac

@@ -162,7 +162,7 @@ def test_a_capture_keeps_the_newest(lab, tmp_path):
     assert last == list(range(1501 - len(last), 1501))
 
 
-def test_as_a_person_does_it(lab, tmp_path):
+def test_the_command_captures_until_ctrl_c(lab, tmp_path):
     """Until Ctrl-C; the packet is there while the command was."""
     file = tmp_path / "mine.pcap"
     capturing = begin("capture", lab.name, "server", "-o", str(file), lab=lab.name)

@@ -28,7 +28,7 @@ workloads:
 """
 
 
-def test_they_are_lost_and_told_apart_from_strangers_and_duplicates(lab_name):
+def test_corrupted_packets_are_lost_and_told_apart_from_foreign_ones_and_duplicates(lab_name):
     with Lab.up(loads(TEXT, "corrupted.yml"), name=lab_name, runtime="netns", engine="userspace") as lab:
         stream, rpc = lab.run_workload("stream"), lab.run_workload("rpc")
     assert stream.number("sent") == 2000

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.live, pytest.mark.netns]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
 
 
-def test_results_that_vanish(tmp_path, lab_name):
+def test_results_that_vanish_are_an_error_of_use(tmp_path, lab_name):
     status, _, errors = disturbances.results_vanish(tmp_path, lab_name, 1)
     assert (status, "not-written" in errors) == (UsageError.exit_code, True), errors
 
@@ -23,12 +23,12 @@ def test_results_that_vanish(tmp_path, lab_name):
 @pytest.mark.parametrize(
     ("disturbed", "code"), [(disturbances.full, "not-written"), (disturbances.read_only, "not-writable")]
 )
-def test_results_without_room(tmp_path, lab_name, disturbed, code):
+def test_results_that_can_not_be_written_are_an_error_of_use(tmp_path, lab_name, disturbed, code):
     status, _, errors = disturbed(tmp_path, lab_name, 1)
     assert (status, code in errors) == (UsageError.exit_code, True), errors
 
 
-def test_an_agent_that_is_stopped_for_a_while(tmp_path, lab_name):
+def test_a_run_whose_agent_was_stopped_for_a_while_is_late(tmp_path, lab_name):
     status, output, errors = disturbances.agent_stopped(tmp_path, lab_name, 1, 2)
     assert status == 0, errors
     assert "late: this machine was too busy" in output, output

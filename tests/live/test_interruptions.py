@@ -31,7 +31,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize(("number", "command", "function"), MOMENTS)
-def test_just_after_the_lab_is_made(tmp_path, lab_name, number, command, function):
+def test_a_signal_just_after_the_lab_is_made_leaves_nothing(tmp_path, lab_name, number, command, function):
     file = tmp_path / "interrupted.yml"
     file.write_text(TOPOLOGY)
     argv = [command, str(file), "--name", lab_name, "--runtime", "netns"]
@@ -50,7 +50,7 @@ def test_just_after_the_lab_is_made(tmp_path, lab_name, number, command, functio
 
 
 @pytest.mark.parametrize("function", ["Lab.up", "ConnectedLab.require_nodes"])
-def test_while_the_links_of_a_lab_that_stays_up_are_measured(tmp_path, lab_name, function):
+def test_a_signal_while_links_are_measured_keeps_a_lab_that_stays_up(tmp_path, lab_name, function):
     file = tmp_path / "interrupted.yml"
     file.write_text(TOPOLOGY)
     argv = ["up", str(file), "--check", "--name", lab_name, "--runtime", "netns"]
@@ -79,7 +79,7 @@ runpy.run_module("testbed", run_name="__main__")
 """
 
 
-def test_while_the_command_line_is_imported():
+def test_a_signal_while_the_command_line_is_imported_ends_it_without_a_traceback():
     argv = [sys.executable, "-c", IMPORTING]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

@@ -30,7 +30,7 @@ def said(*arguments, packages=PACKAGES):
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_runs_like_our_own(tmp_path, runtime):
+def test_a_kind_of_another_package_runs_like_our_own(tmp_path, runtime):
     file = tmp_path / "greeting.yml"
     file.write_text(TOPOLOGY.format(name=f"third-party-{runtime}", runtime=runtime))
     done = said("run", file, "--results", tmp_path / "results", "--json")
@@ -41,7 +41,7 @@ def test_runs_like_our_own(tmp_path, runtime):
     assert '"handshake"' in said("schema").stdout
 
 
-def test_is_unknown_where_its_package_is_not(tmp_path):
+def test_a_kind_is_unknown_where_its_package_is_not_installed(tmp_path):
     file = tmp_path / "greeting.yml"
     file.write_text(TOPOLOGY.format(name="third-party", runtime="netns"))
     done = said("validate", file, packages=tmp_path)
@@ -49,7 +49,7 @@ def test_is_unknown_where_its_package_is_not(tmp_path):
     assert "unknown-kind" in done.stderr
 
 
-def test_what_can_not_be_loaded_names_its_package(tmp_path):
+def test_a_kind_that_can_not_be_loaded_is_an_error_that_names_its_package(tmp_path):
     information = tmp_path / "broken-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")

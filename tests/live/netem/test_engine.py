@@ -48,7 +48,7 @@ def test_a_loss_is_that_frequent_and_counted(path):
     assert after.queue_drops == before.queue_drops
 
 
-def test_all_can_be_lost(path):
+def test_a_loss_of_100_percent_loses_all_packets(path):
     path.apply(Impairments(loss=IndependentLoss(probability=CERTAIN)))
     assert " 0 received" in path.ping("-q", "-c", "20", "-i", "0.01", "-W", "1")
 

@@ -73,7 +73,7 @@ def test_links_that_change_alike_are_one_event():
     assert (one.what, one.links) == ("c -> a: clear", ("c -> a",))
 
 
-def test_who_comes_too_late_gets_how_many_are_lacking():
+def test_a_client_that_comes_too_late_gets_the_number_of_missed_events():
     events = begun()
     for number in range(1500):
         events.note("incident", f"{number}")

@@ -104,7 +104,7 @@ def test_a_link_has_samples_when_its_counters_change_and_the_last_before_a_chang
     assert times[2] - times[1] > 2 * MS
 
 
-def test_a_change_is_told_with_the_look_before_it_so_that_its_growth_has_a_time():
+def test_a_change_is_sent_with_the_reading_before_it_so_that_its_growth_has_a_time():
     links = Links(["a -> b"])
 
     def traffic():
@@ -133,7 +133,7 @@ def test_every_change_of_a_busy_link_arrives_however_many_there_are():
     assert len({*values}) > steps // 2  # a look may have come between two steps
 
 
-def test_of_a_thousand_links_few_are_looked_at_at_once_and_idle_ones_in_turn():
+def test_of_a_thousand_links_few_are_read_at_once_and_idle_ones_in_turn():
     names = [f"n{number} -> hub" for number in range(1000)]
     links = Links(names)
 

@@ -38,7 +38,7 @@ def test_the_option_counts_more_than_the_name(call, tmp_path):
     assert (tmp_path / "out.svg").read_text().startswith("digraph")
 
 
-def test_wrong_words(call, tmp_path):
+def test_a_wrong_format_topology_or_output_is_an_error_of_use(call, tmp_path):
     assert call("graph", "lossy", "--format", "png").exit_code == 2
     for argv in (["graph", "lossyy"], ["graph", "lossy", "--output", tmp_path / "lossy.txt" / "x.svg"]):
         (tmp_path / "lossy.txt").touch()

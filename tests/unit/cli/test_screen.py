@@ -47,7 +47,7 @@ def test_what_is_waited_for_is_a_line_where_there_is_no_terminal(capsys, monkeyp
     assert capsys.readouterr().out == "up      waiting for db (TCP port 5432 accepts a connection)\n"
 
 
-def test_silence_that_lasts_is_broken(capsys, monkeypatch):
+def test_a_stage_that_is_silent_for_long_prints_a_line(capsys, monkeypatch):
     screen = Screen()
     with screen.while_slow("down", "taking x down"):
         pass

@@ -58,11 +58,11 @@ def test_unusual_states_of_connections_are_shown():
     assert line == "server ? server:80 client:40000 FIN-WAIT-1 bbr 40.4 ms 40 ms 10 3 2 0 1 mbit/s 5 KB 7 B rwnd 25%"
 
 
-def test_a_stranger_and_a_field_that_an_old_kernel_lacks():
+def test_an_address_of_no_node_is_shown_as_it_is_and_a_missing_field_as_unknown():
     old = {name: value for name, value in INFO.items() if name not in ("min_rtt_ns", "delivery_rate", "busy_ns")}
     (_, line) = shown(connection(peer="203.0.113.5:443", info=old))
     assert line == "server nginx server:80 203.0.113.5:443 bbr 40.4 ms ? 10 3 0 ? 5 KB"
 
 
-def test_none_is_said():
+def test_a_node_without_connections_is_reported():
     assert shown() == ["no TCP connections in server"]

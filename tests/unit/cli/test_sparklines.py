@@ -32,7 +32,7 @@ def test_goodput_is_shown_where_there_is_any(samples):
     assert over_time(samples, 2) == "▆█"
 
 
-def test_else_the_greatest_latencies(samples):
+def test_without_goodput_the_greatest_latencies_are_shown(samples):
     sent = [0, 100 * MS, 200 * MS, 300 * MS]
     arrived = [at + 10 * MS for at in sent[:2]] + [390 * MS]
     told = (
@@ -42,5 +42,5 @@ def test_else_the_greatest_latencies(samples):
     assert over_time(tell(samples, *told), 4) == "▁▁ █"
 
 
-def test_of_nothing_there_is_none(samples):
+def test_without_samples_there_is_no_sparkline(samples):
     assert over_time(tell(samples), 9) == ""

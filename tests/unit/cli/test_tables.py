@@ -42,14 +42,14 @@ def test_columns_without_a_value_in_any_workload_are_left_out(voice):
     assert "set-up" in header
 
 
-def test_a_course_is_shown_where_there_is_room(download, voice, recorded):
+def test_a_sparkline_is_shown_where_there_is_room(download, voice, recorded):
     for width, expected in ((200, True), (100, False)):
         text = shown(tables.workload_table([download, voice], recorded), width)
         assert ("▁" in text) is expected
         assert ("over time" in text) is expected
 
 
-def test_no_course_is_shown_where_there_are_no_signs_for_it(voice, recorded):
+def test_no_sparkline_is_shown_where_its_characters_can_not_be_encoded(voice, recorded):
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     Console(file=file, width=200).print(tables.workload_table([voice], recorded))
     file.seek(0)

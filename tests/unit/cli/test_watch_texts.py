@@ -42,7 +42,7 @@ def test_a_row_says_what_is_known():
     assert again.rates_bps == (8e6,)  # it was not there in between
 
 
-def test_the_course_has_the_newest_last():
+def test_a_sparkline_has_the_newest_value_last():
     history = texts.History()
     for out_bps in (None, 0.0, 4e6, 8e6):
         row = history.rows(replace(NOW, links=(replace(LINK, out_bps=out_bps),)))[LINK.key]

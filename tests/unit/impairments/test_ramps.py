@@ -53,11 +53,11 @@ HALF = Fraction(1, 2)
         ),
     ],
 )
-def test_half_way(key, first, last, middle):
+def test_half_way_values_are_halfway_between_first_and_last(key, first, last, middle):
     assert between(key, first, last, HALF) == middle
 
 
-def test_the_end_is_what_was_asked_for():
+def test_at_its_end_a_ramp_has_the_requested_value():
     last = Impairments(loss=GilbertElliott(to_bad=1, to_good=2, loss_good=0, loss_bad=3))
     assert between("loss", CLEAR, last, Fraction(1)) == {"loss": last.loss}
 
@@ -69,6 +69,6 @@ def test_the_end_is_what_was_asked_for():
         ("rate", Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=200), queue_bytes=4000))),
     ],
 )
-def test_where_more_than_numbers_differ_there_is_no_middle(key, last):
+def test_values_that_differ_in_more_than_numbers_have_none_between_them(key, last):
     with pytest.raises(NoMiddleError):
         between(key, CLEAR, last, HALF)

@@ -48,7 +48,7 @@ def describe(source="a", destination="b", **asked):
         ({"duplicate": "1%", "reorder": "{rate: 1%, late: 10ms}"}, "duplicate 1 %, reorder 1 % 10 ms late"),
     ],
 )
-def test_the_rest_stays(asked, words):
+def test_impairments_that_are_not_named_stay(asked, words):
     assert words in describe(**asked)
 
 
@@ -152,7 +152,7 @@ def test_a_trace_is_looked_for_in_the_working_directory(tmp_path, monkeypatch):
         ({"loss": "{a: 1, a: 2}"}, "bad-value", "given twice"),
     ],
 )
-def test_faults(asked, code, words):
+def test_wrong_values_are_errors_with_code_and_reason(asked, code, words):
     with pytest.raises(UsageError) as raised:
         describe(**asked)
     assert raised.value.code == code

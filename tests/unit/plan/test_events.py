@@ -71,7 +71,7 @@ def test_a_plan_written_before_there_were_timelines_is_read_and_has_its_digest()
     assert Plan.from_json(old).digest == plan.digest
 
 
-def test_it_is_part_of_the_digest_but_for_what_it_is_called():
+def test_the_timeline_is_part_of_the_digest_but_its_descriptions_are_not():
     other_time = planned("{at: 3s, heal: all}", "{at: 1s, partition: [[a], [b]]}")
     other_words = planned("{at: 2s, heal: {between: [a, b]}}", "{at: 1s, link: {between: [a, b]}, blackhole: true}")
     assert len({PLAN.digest, other_time.digest, replace(PLAN, timeline=()).digest}) == 3

@@ -78,7 +78,7 @@ def test_a_plan_moves_to_other_subnets_with_the_same_digest(plan):
     assert after.address6.rpartition("::")[2] == before.address6.rpartition("::")[2]
 
 
-def test_of_ipv4_alone_nothing_is_stored():
+def test_a_plan_of_ipv4_alone_stores_nothing_about_families():
     text = "name: x\nnodes: {a: , b: }\n"
     four, said = resolve(loads(text, "x.yml")), resolve(loads(text + "ip: 4\n", "x.yml"))
     assert "6" not in "".join(four.to_json()["networks"][0]) + "".join(four.to_json()["nodes"][0]["interfaces"][0])

@@ -35,7 +35,7 @@ def test_a_plan_cannot_be_changed(plan):
         plan.workloads[0].parameters["count"] = 1
 
 
-def test_nor_through_what_it_was_made_from(plan):
+def test_a_plan_keeps_copies_of_the_mappings_that_it_is_made_from(plan):
     environment = {"A": "b"}
     node = dataclasses.replace(plan.nodes[0], environment=environment)
     environment["A"] = "c"
@@ -126,7 +126,7 @@ def test_the_digest_depends_on_decisive_fields(plan, change):
         ("between: [a, b]", "from: a, to: b"),
     ],
 )
-def test_so_does_every_part(plan, old, new):
+def test_the_digest_depends_on_every_part_of_the_file(plan, old, new):
     changed = TEXT.replace(old, new)
     assert changed != TEXT
     assert resolve(loads(changed, "file.yml")).digest != plan.digest

@@ -26,7 +26,7 @@ def subnet(plan, number):
     return IPv4Network(plan.networks[number].subnet)
 
 
-def test_where_nothing_is_in_the_way_it_stays_as_it_is(plan):
+def test_a_plan_whose_subnets_are_free_stays_as_it_is(plan):
     assert relocate(plan, [IPv4Network("10.0.0.0/8")]) == plan
 
 

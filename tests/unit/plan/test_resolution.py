@@ -140,7 +140,7 @@ def test_engine_of_a_link():
     assert [link.engine for link in plan(text, engine="auto").links] == ["auto", "auto"]
 
 
-def test_overrides():
+def test_arguments_override_what_the_file_says():
     made = plan(TWO + "seed: 3\nruntime: docker\n", lab="y", runtime="netns", seed=0)
     assert (made.lab, made.topology, made.runtime, made.seed) == ("y", "x", "netns", 0)
     assert plan(TWO + "seed: 0\n").seed == 0

@@ -83,7 +83,7 @@ def shown(run):
     return Reader(report.write(run).read_text(encoding="utf-8"))
 
 
-def test_it_is_in_the_folder_of_the_run_and_needs_nothing_else(make_run):
+def test_the_report_is_in_the_folder_of_the_run_and_needs_nothing_else(make_run):
     run = make_run()
     assert report.write(run) == run.path / "report.html"
     page = Reader((run.path / "report.html").read_text())
@@ -95,7 +95,7 @@ def test_it_is_in_the_folder_of_the_run_and_needs_nothing_else(make_run):
     assert [path.name for path in run.path.iterdir() if path.suffix == ".new"] == []
 
 
-def test_it_is_of_a_size_to_be_sent(make_run):
+def test_the_report_is_small_enough_to_be_sent(make_run):
     assert report.write(make_run()).stat().st_size < 1_500_000
 
 

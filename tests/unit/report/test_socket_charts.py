@@ -67,7 +67,7 @@ def test_of_many_those_that_were_seen_most_are_shown(run):
     assert "client:0" not in words
 
 
-def test_of_none_that_is_said(run):
+def test_a_node_that_never_had_a_connection_is_reported(run):
     assert [*connections(run(count=0))] == ["server had no TCP connection in 9 samples."]
 
 

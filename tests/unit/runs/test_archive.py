@@ -38,7 +38,7 @@ def make(tmp_path, run):
     return made
 
 
-def test_it_is_a_run_elsewhere(tmp_path, run):
+def test_an_export_is_a_run_where_it_is_unpacked(tmp_path, run):
     file = archive.export(run, tmp_path / "run.zip")
     shutil.rmtree(tmp_path / "there")
     found = load(file, tmp_path / "here")
@@ -47,7 +47,7 @@ def test_it_is_a_run_elsewhere(tmp_path, run):
     assert (found.path / "samples" / "voice.jsonl").read_text() == SAMPLES
 
 
-def test_it_is_small_and_the_same_every_time(tmp_path, run):
+def test_an_export_is_small_and_the_same_every_time(tmp_path, run):
     first = archive.export(run, tmp_path / "first.zip").read_bytes()
     shutil.copytree(run.path, tmp_path / "copied" / run.path.name)
     copied = load(tmp_path / "copied" / run.path.name)
@@ -55,7 +55,7 @@ def test_it_is_small_and_the_same_every_time(tmp_path, run):
     assert len(first) < len(SAMPLES)
 
 
-def test_it_is_unpacked_once(tmp_path, run):
+def test_an_export_is_unpacked_once(tmp_path, run):
     file = archive.export(run, tmp_path / "run.zip")
     first = load(file, tmp_path / "here")
     (first.path / "report.html").write_text("written again")
@@ -63,7 +63,7 @@ def test_it_is_unpacked_once(tmp_path, run):
     assert (first.path / "report.html").read_text() == "written again"
 
 
-def test_it_never_takes_the_place_of_another(tmp_path, run):
+def test_an_unpacked_run_never_replaces_another_one(tmp_path, run):
     file = archive.export(run, tmp_path / "run.zip")
     there = load(file, tmp_path / "here").path / "run.json"
     there.write_text(there.read_text() + " ")
@@ -138,7 +138,7 @@ def test_a_file_that_is_not_a_zip_file_is_refused(tmp_path):
         load(tmp_path / "run.zip", tmp_path / "here")
 
 
-def test_one_that_was_damaged_leaves_nothing(tmp_path, run):
+def test_a_damaged_archive_leaves_nothing(tmp_path, run):
     file = archive.export(run, tmp_path / "run.zip")
     data = bytearray(file.read_bytes())
     data[data.index(b"samples/voice.jsonl") + 40] ^= 0xFF
@@ -159,26 +159,26 @@ def claiming(path, size):
     return path
 
 
-def test_one_that_would_be_too_large_is_refused(tmp_path, run, make):
+def test_an_archive_that_would_be_too_large_is_refused(tmp_path, run, make):
     entries = [(f"lossy/{run.path.name}/{number}", "x") for number in range(5)]
     with pytest.raises(UsageError, match="would unpack to"):
         load(claiming(make(*entries), 0xFFFF_FFF0), tmp_path / "here")
 
 
-def test_one_for_which_there_is_no_room_is_refused(tmp_path, run, monkeypatch):
+def test_an_archive_for_which_there_is_no_room_is_refused(tmp_path, run, monkeypatch):
     file = archive.export(run, tmp_path / "run.zip")
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(100, 99, 1))
     with pytest.raises(MachineError, match="no-room"):
         load(file, tmp_path / "here")
 
 
-def test_it_holds_only_files(tmp_path, run):
+def test_an_export_contains_only_files(tmp_path, run):
     (run.path / "leads-out").symlink_to("/etc/passwd")
     with zipfile.ZipFile(io.BytesIO(archive.export(run, tmp_path / "run.zip").read_bytes())) as found:
         assert {Path(name).name for name in found.namelist()} == {"run.json", "voice.jsonl"}
 
 
-def test_nobody_else_may_read_it_nor_what_it_is_unpacked_to(tmp_path, run):
+def test_only_its_owner_may_read_an_export_and_what_it_is_unpacked_to(tmp_path, run):
     previous = os.umask(0)
     try:
         file = archive.export(run, tmp_path / "run.zip")

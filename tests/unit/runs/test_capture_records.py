@@ -22,7 +22,7 @@ def made(**changes):
     return CaptureRecord(**{**found, **changes})
 
 
-def test_a_run_keeps_them(tmp_path, plan):
+def test_a_run_keeps_the_records_of_its_captures(tmp_path, plan):
     captures = (made(), made(node="server", dropped=3))
     with RunWriter(tmp_path, plan, runtime="netns") as writer:
         writer.captured(captures)
@@ -30,7 +30,7 @@ def test_a_run_keeps_them(tmp_path, plan):
     assert load(writer.run.path).captures == captures
 
 
-def test_a_run_of_before_has_none(tmp_path, plan):
+def test_a_run_of_an_older_version_has_no_captures(tmp_path, plan):
     with RunWriter(tmp_path, plan, runtime="netns") as writer:
         writer.finished([], [])
     data = json.loads((writer.run.path / "run.json").read_text())

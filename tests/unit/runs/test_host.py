@@ -18,6 +18,6 @@ def test_no_fact_names_the_machine():
     assert platform.node() not in json.dumps(codec.encode(host.facts()))
 
 
-def test_what_is_not_there_is_none(tmp_path):
+def test_facts_that_are_not_available_are_none(tmp_path):
     assert host._text(str(tmp_path / "none")) is None
     assert host._fields(str(tmp_path / "none")) == {}

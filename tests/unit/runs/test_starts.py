@@ -30,7 +30,7 @@ def test_a_late_start_is_described_in_a_sentence():
     assert StepStart(start_ns=0, began_ns={"a": 63 * MS}).remark == "a began 63 ms late"
 
 
-def test_a_run_keeps_them(tmp_path, plan):
+def test_a_run_keeps_the_starts_of_its_steps(tmp_path, plan):
     start = StepStart(start_ns=5 * MS, began_ns={"voice": 6 * MS})
     with RunWriter(tmp_path, plan, runtime="netns") as writer:
         writer.started(start)

@@ -16,7 +16,7 @@ def happening(late_ns=0):
     )
 
 
-def test_it_is_read_back(tmp_path, plan):
+def test_records_of_the_timeline_are_read_back(tmp_path, plan):
     with RunWriter(tmp_path, plan, runtime="netns") as writer:
         writer.happened(happening())
         writer.happened(happening(3))

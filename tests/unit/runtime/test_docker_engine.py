@@ -23,7 +23,7 @@ def answer(status, text):
     return APIError("refused", response, text)
 
 
-def test_no_socket(tmp_path, monkeypatch):
+def test_without_a_socket_there_is_no_docker_engine(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(MachineError, match=r"docker-missing.*none\.sock(.|\n)*apt-get install docker\.io"):
         DockerEngine()

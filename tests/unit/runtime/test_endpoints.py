@@ -22,7 +22,7 @@ def test_tcp_without_tls_is_refused(address):
 @pytest.mark.parametrize(
     "address", ["tcp://127.0.0.1:2375", "tcp://localhost:2375", "tcp://[::1]:2375", "unix:///a.sock"]
 )
-def test_this_machine_needs_none(address):
+def test_tcp_to_this_machine_needs_no_tls(address):
     assert endpoints.named(address).url == address
 
 
@@ -32,7 +32,7 @@ def test_a_context_that_is_not_there(monkeypatch, tmp_path):
         endpoints.named("away")
 
 
-def test_ssh_says_what_it_says(monkeypatch, tmp_path):
+def test_an_error_of_ssh_is_shown_in_its_own_words(monkeypatch, tmp_path):
     program = tmp_path / "ssh"
     program.write_text("#!/bin/sh\necho 'Permission denied (publickey).' >&2\nexit 255\n", encoding="utf-8")
     program.chmod(0o755)

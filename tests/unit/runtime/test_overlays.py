@@ -19,7 +19,7 @@ def planned(nodes, network="{}"):
 
 
 @given(st.integers(1, 400), st.integers(2, 20))
-def test_they_are_apart_from_those_of_nodes_and_enough(nodes, machines):
+def test_reserved_addresses_are_enough_and_none_of_a_node(nodes, machines):
     plan = planned(nodes)
     try:
         found = reserved(plan, plan.networks[0], 2 * machines)

@@ -80,7 +80,7 @@ def test_runs_with_different_environments_give_a_warning(make, keep, outcome_of,
     assert mixed.mixture == ["runs differ in runtime: docker and netns"]
 
 
-def test_the_file_has_it_all(outcome_of):
+def test_the_file_of_a_sweep_has_cells_runs_and_estimates(outcome_of):
     outcome = outcome_of(reno, *TWO)
     said = json.loads(outcome.write().read_text())
     assert codec.decode(said, SweepRecord) == outcome.record

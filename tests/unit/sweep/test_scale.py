@@ -24,7 +24,7 @@ def test_quantities_of_one_kind_are_numbers(levels, unit, values):
 
 
 @pytest.mark.parametrize("levels", [["reno", "bbr"], ["1ms", "1%"], ["1%", "{rate: 1%, burst: 4}"]])
-def test_others_are_none(levels):
+def test_levels_of_different_kinds_have_no_scale(levels):
     assert scale(levels) is None
 
 

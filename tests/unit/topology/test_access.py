@@ -76,7 +76,7 @@ def test_events_change_and_heal_them():
         ("{from: a, queue: 100ms}", "queue-without-rate", "no rate beside it"),
     ],
 )
-def test_one_fault(link, code, words):
+def test_a_fault_is_one_error_at_its_place(link, code, words):
     found = problems(link)
     assert [(each[0], each[1]) for each in found] == [(code, 5)], found
     assert words in found[0][2]

@@ -64,7 +64,7 @@ def test_mac_and_mtu_are_part_of_the_digest():
         ("{}", "{lan: {mtu: 65536}}", "out-of-range", "at most 65535"),
     ],
 )
-def test_faults(attachment, networks, code, words):
+def test_wrong_values_are_errors_with_code_and_reason(attachment, networks, code, words):
     nodes = f'{{b: {{networks: {{lan: {{mac: "{MAC}b"}}}}}}, a: {{networks: {{lan: {attachment}}}}}}}'
     with pytest.raises(TopologyError) as caught:
         loads(f"{{name: x, networks: {networks}, nodes: {nodes}}}", "x.yml")

@@ -12,7 +12,7 @@ def planned(text=""):
     return resolve(loads(NODES + text, "x.yml"))
 
 
-def test_nodes_are_named():
+def test_the_nodes_to_capture_at_are_named():
     assert planned("capture: [client, server]").capture == CaptureSettings(nodes=("client", "server"))
 
 

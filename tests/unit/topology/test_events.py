@@ -98,7 +98,7 @@ def described(*events):
         ("{at: 8s, heal: all}", 10, "event-after-end", ["is 8 s, and workloads take 8 s"]),
     ],
 )  # fmt: skip
-def test_one_fault(event, column, code, words):
+def test_a_fault_is_one_error_at_its_place(event, column, code, words):
     with pytest.raises(TopologyError) as raised:
         links_after(event)
     problem = raised.value.problems[0]

@@ -268,7 +268,7 @@ def test_a_plan_knows_its_groups():
         ),
     ],
 )
-def test_faults(text, place, code, words):
+def test_faults_are_errors_at_their_place(text, place, code, words):
     problem = fault(text)
     assert ((problem.line, problem.column), problem.code) == (place, code)
     for word in words:

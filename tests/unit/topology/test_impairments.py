@@ -228,7 +228,7 @@ def test_all_impairments(keys, expected, tmp_path):
         ("delay: 1ms, jitter: {spread: 1ms, table: bytes.txt}", "bad-value", "UTF-8"),
     ],
 )
-def test_faults(keys, code, words, tmp_path):
+def test_faults_are_errors_at_their_place(keys, code, words, tmp_path):
     (tmp_path / "d.txt").write_text("1.5ms\n2ms\n")
     (tmp_path / "same.txt").write_text("1\n1\n")
     (tmp_path / "bytes.txt").write_bytes(b"\xff")

@@ -34,7 +34,7 @@ def test_the_shortest_file():
     assert list(topology.attachments("a")) == ["lan"]
 
 
-def test_as_in_the_design():
+def test_an_unknown_node_is_an_error_with_place_and_nearest_name():
     text = 'name: lossy\nnodes: {client: , server: }\nlinks:\n  - {delay: 40ms, between: [client, "sevrer"]}\n'
     assert str(fault(text)) == (
         'file.yml:4:37: unknown-node: links[0].between[1] names "sevrer", which is not a node\n'
@@ -91,7 +91,7 @@ def test_as_in_the_design():
         ("expect: [voice.loss <= 5%]", (3, 10), "unknown-workload", ['names "voice"', "workloads are: none"]),
     ],
 )  # fmt: skip
-def test_one_fault(lines, place, code, words):
+def test_a_fault_is_one_error_at_its_place(lines, place, code, words):
     problem = faults(HEAD + lines + "\n")[0]
     assert ((problem.line, problem.column), problem.code) == (place, code)
     for word in words:

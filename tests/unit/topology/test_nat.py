@@ -135,7 +135,7 @@ def test_a_firewall_leaves_routes_as_they_are():
         ("firewall: {inside: [lan], policy: refuse}", [(6, 75, "unknown-value")]),
     ],
 )
-def test_faults(router, expected):
+def test_faults_are_errors_at_their_place(router, expected):
     assert faults(ONE.replace("nat: {inside: [lan]}", router)) == expected
 
 

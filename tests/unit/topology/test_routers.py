@@ -83,7 +83,7 @@ def test_a_workload_goes_to_the_address_where_its_path_arrives_and_waits_for_the
     )
 
 
-def test_names_of_all_nodes_are_known_from_everywhere():
+def test_each_node_knows_the_names_of_all_nodes_that_it_reaches():
     found = plan(LINE)
     ways = forwarding(found)
     assert ways.address("a", "r2") == found.node("r2").on("r1-r2").address
@@ -175,7 +175,7 @@ def test_router_false_is_no_router():
         ),
     ],
 )
-def test_faults(nodes, links, found):
+def test_faults_are_errors_at_their_place(nodes, links, found):
     assert faults(f"name: x\nnodes: {{{nodes}}}\nlinks: [{links}]\n") == found
 
 

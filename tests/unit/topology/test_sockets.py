@@ -7,11 +7,11 @@ from testbed.topology import loads
 TEXT = "name: x\nnodes: {client: , server: }\n"
 
 
-def test_nodes_are_named():
+def test_the_nodes_to_sample_are_named():
     assert resolve(loads(TEXT + "sockets: [server]", "x.yml")).sockets == ("server",)
 
 
-def test_looking_on_is_no_other_plan():
+def test_sampling_connections_does_not_change_the_digest():
     without, with_them = resolve(loads(TEXT, "x.yml")), resolve(loads(TEXT + "sockets: [server, client]", "x.yml"))
     assert without.digest == with_them.digest
     assert Plan.from_json(with_them.to_json()) == with_them

@@ -76,11 +76,11 @@ def fate(wakes):
     return digest.hexdigest()
 
 
-def test_it_does_not_matter_when_the_process_wakes():
+def test_the_fate_of_packets_does_not_depend_on_when_the_process_wakes():
     assert fate(1) == fate(2)
 
 
-def test_it_is_the_same_in_another_process():
+def test_the_fate_of_packets_is_the_same_in_another_process():
     command = [sys.executable, "-c", f"import runpy; print(runpy.run_path({__file__!r})['fate'](3))"]
     output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd()).stdout
     assert output.strip() == fate(3)

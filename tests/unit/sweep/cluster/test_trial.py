@@ -13,7 +13,7 @@ def told():
     return error
 
 
-def test_an_error_comes_home_as_it_was():
+def test_an_error_of_a_trial_is_the_same_on_the_machine_of_the_sweep():
     outcome = Outcome(failure=Failure.of(told()), recorded=True)
     read = codec.decode(json.loads(json.dumps(codec.encode(outcome))), Outcome)
     assert read == outcome
