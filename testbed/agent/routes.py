@@ -98,7 +98,7 @@ def next_hops(node: Node, addresses: Iterable[str]) -> dict[str, tuple[str, ...]
         with namespaces.inside(node.network), RouteSocket() as route_socket:
             return {address: _looked_up(route_socket, address) for address in addresses}
     except OSError as error:
-        raise LabError("route-refused", f"node {node.name}: the kernel names no route: {error.strerror}") from None
+        raise LabError("route-refused", f"node {node.name}: the kernel reports no route: {error.strerror}") from None
 
 
 def leaves_by(route_socket: RouteSocket, address: str) -> int:

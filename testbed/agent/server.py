@@ -184,7 +184,9 @@ class Server:
 
     async def _call(self, name: str, arguments: object) -> object:
         if name not in self._handlers:
-            raise LabError("unknown-call", f"this agent knows no call {name!r}", "it is of another version")
+            raise LabError(
+                "unknown-call", f"this agent knows no call {name!r}", "the agent is of another version of testbed"
+            )
         kind, handle = self._handlers[name]
         call = protocol.read(arguments, kind, name)
         if kind in _AT_ONCE:

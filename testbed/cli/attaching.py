@@ -98,7 +98,7 @@ def attach_command(
     testbed attach --namespace red blue --link red,blue delay=40ms
     testbed attach --host m1=ssh://user@m1 --host m2=ssh://user@m2 m1/web m2/db --link web,db delay=40ms
 
-    Nothing inside the containers is changed. The nodes of a compose project are its services. The exit status is 1 if a
+    Nothing inside the containers changes. The nodes of a compose project are its services. The exit status is 1 if a
     link is not as requested; it stays as it is.
     """  # noqa: D301  # \b is click's
     if wait and file is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("place", metavar="[DIRECTORY|NAME]", default="")
 @json_output.as_json
 def init_command(place: str, *, as_json: bool) -> None:
-    """Write a topology to begin with, with comments: NAME.yml, or network.yml in DIRECTORY.
+    """Write a first topology, with comments: NAME.yml, or network.yml in DIRECTORY.
 
     In a directory with a compose file, the nodes are its services; in a Python project, a test for pytest is written
     too. Files that exist stay as they are.

@@ -22,9 +22,9 @@ from testbed.lab import Lab
 def fault_command(name: str, node: str, fault: str, *, lasting: str | None, as_json: bool) -> None:
     """Bring about a fault of a node, as the timeline of a topology file does.
 
-    FAULT is pause, unpause, stop, kill, start, restart, cpus=0.1 or clock=30s, which is ahead (-30s: behind);
+    FAULT is pause, unpause, stop, kill, start, restart, cpus=0.1 or clock=30s, which is ahead (-30s is behind);
     kill=SIGTERM sends the node's program that signal. dns=api is a name that does not exist, disk=/data a disk that is
-    full. What is longer is written as in a file: "dns={name: api, slow: 2s}", "disk={path: /data, rate: 80mbit}".
+    full. Write longer values as in a file: "dns={name: api, slow: 2s}", "disk={path: /data, rate: 80mbit}".
     The name of a group stands for each of its members. Without --for, a fault lasts until another one ends it, or the
     lab goes down. With --for, Ctrl-C ends the fault early.
     """

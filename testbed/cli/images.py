@@ -14,7 +14,7 @@ from testbed.lab import machine
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @json_output.as_json
 def images_command(*, names: tuple[str, ...], as_json: bool) -> None:
-    """Build the testbed's images, or only those of these names.
+    """Build the testbed's images, or only those named.
 
     They are testbed (nodes and agents), controller (the command line as a container), and the servers that topologies
     use, for example nginx. It takes about two minutes the first time, and a second when nothing changed.

@@ -18,7 +18,7 @@ _WRITTEN = {"ns": "duration", "bit/s": "rate", "bytes": "size", "ratio": "%", "n
 @click.argument("kind", metavar="[KIND]", type=click.Choice(KINDS), required=False)
 @json_output.as_json
 def metrics_command(kind: str | None, *, as_json: bool) -> None:
-    """List what is measured of workloads, or of those of one KIND.
+    """List the metrics of all kinds of workload, or of one KIND.
 
     The names are those of `expect` in a topology file: download.goodput >= 5 mbit
     """

@@ -31,7 +31,7 @@ check_budget = click.option(
     "--check-budget",
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
-    help="Time limit for measuring the links; those that remain are not measured.  [default: 20]",
+    help="Time limit for measuring the links; links for which no time is left are not measured.  [default: 20]",
 )
 
 

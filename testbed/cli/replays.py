@@ -94,7 +94,9 @@ def _insisting() -> Iterator[None]:
 
 @click.command("export")
 @click.argument("name", default="latest", metavar="[RUN|LAB|latest]")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: LAB-TIME-ID.zip]")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: LAB-TIME-ID.zip]"
+)
 @options.kept
 @json_output.as_json
 def export_command(name: str, output: Path | None, root: Path, *, as_json: bool) -> None:

@@ -189,7 +189,7 @@ def check_command(
 ) -> int:
     """Measure every impaired link of a lab and compare it with its settings, from the file or from testbed impair.
 
-    How NATs of routers behave is measured too. A lab that is not up is brought up first and taken down afterwards. The
+    The NATs of routers are measured too. A lab that is not up is brought up first and taken down afterwards. The
     exit status is 1 if a link or a NAT is not as requested.
 
     \b

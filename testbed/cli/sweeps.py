@@ -148,7 +148,9 @@ class SweepScreen(SweepObserver):
     def __exit__(self, kind: object, *_: object) -> None:
         self._bar.stop()
         if kind is not None and self._total:
-            self._screen.say("sweep", f"stopped: {self._done} of {self._total} runs exist; the same command continues")
+            self._screen.say(
+                "sweep", f"stopped: {self._done} of {self._total} runs exist; the same command continues the sweep"
+            )
 
     def planned(self, done: int, total: int) -> None:
         """See `SweepObserver`."""

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 @click.option("--check/--no-check", "checked", help="Measure the links when the lab is up.  [default: no-check]")
 @json_output.as_json
 def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: float | None, as_json: bool) -> int:
-    """Bring TOPOLOGY up and leave it up: a file, or the name of a topology in topologies/ or of a shipped one.
+    """Bring TOPOLOGY up and leave it up: a file, or the name of a topology that ships or is in topologies/.
 
-    With --check or --check-budget, its links are measured; the exit status is 1 if one is not as requested, and the
-    lab stays up.
+    With --check or --check-budget, measure its links; the exit status is 1 if one is not as requested. The lab stays up
+    in any case.
     """
     checks: Sequence[LinkCheck] = ()
     checked = checked or check_budget is not None

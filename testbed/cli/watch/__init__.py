@@ -20,7 +20,7 @@ def watch_command(name: str, *, web: bool) -> None:
 
     The bottom of the screen shows the keys, which do the same as testbed impair and testbed fault; partitions made with
     a key end with the view. The view needs Textual: pip install 'textual>=1.0'. The page of --web works without
-    it; it shows the same, and changes nothing.
+    it, shows the same, and changes nothing.
     """
     if web:
         from testbed.cli.watch import web as page  # noqa: PLC0415  # not for the terminal

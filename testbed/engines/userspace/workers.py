@@ -154,7 +154,7 @@ class Workers:
             elif least is not None:
                 worker = least
             else:
-                raise LabError("userspace-worker-died", f"link {link} finds no worker: all have ended")
+                raise LabError("userspace-worker-died", f"no worker is left for link {link}: all have ended")
             worker.links.add(link)
             self._carrier[link] = worker
             return worker

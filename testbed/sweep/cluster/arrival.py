@@ -49,7 +49,7 @@ def place(file: Path, directory: Path, plan: Plan) -> Run:
     if (run.plan.lab, run.plan.seed, run.plan.digest) != (plan.lab, plan.seed, plan.digest):
         found = f"lab {run.plan.lab}, seed {run.plan.seed}, plan {run.plan.digest[:12]}"
         wanted = f"{plan.lab}, {plan.seed}, {plan.digest[:12]}"
-        raise LabError("wrong-run", f"the run that came is another one: {found}, not {wanted}")
+        raise LabError("wrong-run", f"the worker sent another run: {found}, not {wanted}")
     path = directory / run.plan.lab / run.path.name
     make_directory(path.parent)
     run.path.rename(path)

@@ -142,7 +142,7 @@ class Roster:
             else:
                 self._welcome(address, greeting)
             if address in self.workers:
-                self._observer.noted(f"{self.workers[address]} has come")
+                self._observer.noted(f"{self.workers[address]} has joined")
         return [each for each in self.workers.values() if each.address not in present]
 
     def lose(self, worker: Worker) -> None:

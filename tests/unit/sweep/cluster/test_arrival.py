@@ -48,7 +48,7 @@ def test_what_failed_is_marked_and_no_run_of_the_sweep(come):
 
 def test_a_run_of_something_else_is_refused(come):
     it = come()
-    with pytest.raises(LabError, match="wrong-run: the run that came is another one"):
+    with pytest.raises(LabError, match="wrong-run: the worker sent another run"):
         arrival.place(it.file, it.directory, replace(it.plan, seed=7))
     assert not kept(it.matrix, it.directory)
 

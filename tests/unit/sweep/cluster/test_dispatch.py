@@ -230,7 +230,7 @@ def test_the_other_worker_of_the_machine_takes_over(carried_out):
     done = carried_out(workers, {1: "dies"})
     assert done.error is None
     assert sorted(done.runs) == sorted(done.order)
-    assert "west (b) has come" in done.heard.notes
+    assert "west (b) has joined" in done.heard.notes
 
 
 @pytest.mark.parametrize(
