@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from testbed import logs
 from testbed.check import parallel
 from testbed.check.budget import QUICK, Budget, Depth, rounds
-from testbed.check.company import in_company
 from testbed.check.distances import both_ways, with_distances
 from testbed.check.lateness import excused
 from testbed.check.probe import Probe
+from testbed.check.probed_paths import as_probed
 from testbed.engines.counters import Counters
 from testbed.plan.model import Link
 from testbed.workloads.nodes import KillableNodes
@@ -70,7 +70,7 @@ def measure(
     traffic on the links changes the results. Scripted drops count the probes like any packet, so they must be
     restarted afterwards.
 
-    Links whose packets cross an uplink or downlink too are probed like paths, see `testbed.check.company`.
+    Links whose packets cross an uplink or downlink too are probed like paths, see `testbed.check.probed_paths`.
 
     Args:
         plan: the plan of the lab.
@@ -96,7 +96,7 @@ def measure(
     """
     links = plan.links if links is None else tuple(links)
     counters = counters or {}
-    probed: list[Link | Path] = [*in_company(plan, links), *paths]
+    probed: list[Link | Path] = [*as_probed(plan, links), *paths]
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
     rounds_most = 1 + int(budget.seconds * 1e9) // depth.probes_ns
     level = SIGNIFICANCE / max(min(len(probed), rounds_most * AT_ONCE) * _PROPERTIES, 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from testbed.check.company import in_company
+from testbed.check.probed_paths import as_probed
 from testbed.errors import UsageError
 from testbed.matching import ANY_NODE, LinkKey, Packets
 from testbed.plan import resolve
@@ -98,7 +98,7 @@ def test_an_uplink_is_found_by_its_only_end():
 
 def test_an_uplink_is_probed_where_the_least_else_lies_on_the_way():
     plan = plan_of(["{from: a, delay: 5ms}", "{between: [a, b], delay: 20ms}", "{to: r, network: two, delay: 1ms}"])
-    probed: list[Any] = [*in_company(plan, plan.links)]
+    probed: list[Any] = [*as_probed(plan, plan.links)]
     uplink, there, back, alone = probed
     assert (uplink.link.destination, uplink.beside) == ("r", ())
     assert (there.link.impairments.delay_ns, there.beside) == (25 * MS, ("a uplink",))

@@ -1,4 +1,4 @@
-"""What probes of a link cross beside it: the uplink of the sender and the downlink of the receiver.
+"""What probes of a link cross besides it: the uplink of the sender and the downlink of the receiver.
 
 A link between two nodes can't be measured without these, nor an uplink without a receiver. Then the link is judged as
 the path that its probes take; an uplink or downlink is probed with the neighbour to whom the fewest other impairments
@@ -27,7 +27,7 @@ BY_MATCH = "what else its packets cross depends on the packets (match)"
 NO_NEIGHBOUR = "no other node is on its network"
 
 
-def in_company(plan: Plan, links: Sequence[Link]) -> list[Link | Path]:
+def as_probed(plan: Plan, links: Sequence[Link]) -> list[Link | Path]:
     """Return each link as it can be probed: alone, or as the path that its probes take.
 
     Args:
