@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     from testbed.present import Present
     from testbed.services import ComposeProject
 
-NODE_SYSCTLS = {
-    "net.ipv4.ip_forward": "0",
-    **{
-        f"net.ipv4.conf.{scope}.{name}": "0"
-        for name in ("rp_filter", "arp_ignore", "arp_announce")
-        for scope in ("all", "default")
-    },
-}
-"""Settings of every node unless the plan has others: the kernel's own defaults. A new network namespace takes these
-after the first one of the machine (net/ipv4/devinet.c, `devinet_init_net`), where distributions and the Docker Engine
-change them; the others of its kind decide nothing of unicast traffic between nodes. What it takes after it beside them
-are buffer sizes of TCP, which follow the machine's memory, and
-congestion control, which workloads choose themselves."""
-
 Progress = Callable[[str], None]
 """Receives a short description of each step of a bring-up."""
 

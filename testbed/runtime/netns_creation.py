@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.agent import messages
-from testbed.runtime import NODE_SYSCTLS, name_servers, netns_services, nodes, ways_out
+from testbed.runtime import name_servers, netns_services, nodes, ways_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def _new_nodes(plan: Plan, directory: Path, others: netns_services.Others) -> It
     for node in plan.nodes:
         yield messages.NewNode(
             name=node.name,
-            sysctls=NODE_SYSCTLS | dict(node.sysctls),
+            sysctls=nodes.sysctls(node),
             environment=netns_services.environment(plan, node, directory),
             directory=node.service.working_dir or plan.directory,
             hosts=netns_services.hosts(node),

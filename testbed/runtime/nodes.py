@@ -1,4 +1,4 @@
-"""What both runtimes tell the agent about nodes: routes, and the names and addresses by which they know others."""
+"""What both runtimes give nodes: settings, routes, and the names and addresses by which they know others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,24 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.plan.nodes import Node
     from testbed.plan.routes import Nat
+
+_SYSCTLS = {
+    "net.ipv4.ip_forward": "0",
+    **{
+        f"net.ipv4.conf.{scope}.{name}": "0"
+        for name in ("rp_filter", "arp_ignore", "arp_announce")
+        for scope in ("all", "default")
+    },
+}
+"""The kernel's own defaults. A new network namespace would copy these from the machine's first one instead
+(net/ipv4/devinet.c, `devinet_init_net`), where distributions and the Docker Engine change them. The other settings that
+it copies have no part in unicast traffic between nodes, but for sizes of TCP's buffers, which follow the machine's
+memory, and the congestion control, which workloads choose themselves."""
+
+
+def sysctls(node: Node) -> dict[str, str]:
+    """Return the kernel's settings in a node: those of the plan, and defaults that do not depend on the machine."""
+    return _SYSCTLS | dict(node.sysctls)
 
 
 def routes(plan: Plan) -> dict[str, tuple[messages.NewRoute, ...]]:
