@@ -55,7 +55,7 @@ def _readable_ends(parts: Parts, path: Path, raw: object) -> _Ends | None:
 
 
 def _directions(parts: Parts, path: Path, link: LinkEntry | None, ends: _Ends, seen: _Seen | None) -> Iterator[Fault]:
-    """In each direction nodes share a network, impairments are possible, and earlier entries leave packets for this one.
+    """In each direction nodes share a network, impairments are possible, and earlier entries leave packets.
 
     Args:
         parts: of the file.
