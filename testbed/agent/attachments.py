@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from testbed.agent import sender_macs, switch
 from testbed.agent.distant import DistantAgents
 from testbed.agent.incidents import FAILURES, Incidents
-from testbed.agent.members import Whose
+from testbed.agent.members import Unowned
 from testbed.agent.messages import AttachmentReport
 from testbed.agent.new_ports import STARTING_SECONDS, NewPorts
 from testbed.agent.port_events import PortEvents
@@ -295,9 +295,9 @@ class Attachments:
         port = self.wiring.port_at(key) or await self.members.owner_of(Place(new.side, device), new.network)
         if key not in self._new.by_key:
             return  # it has gone while the Docker Engine was asked
-        if isinstance(port, Whose):
+        if isinstance(port, Unowned):
             too_long = time.monotonic() - (new.connected or new.since) > _OWNERLESS_SECONDS
-            if port is Whose.NO_NODE or (port is Whose.UNSEEN and too_long):
+            if port is Unowned.NO_NODE or (port is Unowned.UNSEEN and too_long):
                 self._new.release(key)
             return
         if port.network in self.wiring.open_networks:  # where it may have any address

@@ -71,7 +71,7 @@ class Hooks(NamedTuple):
 
     Attributes:
         qdisc: what provides them, `clsact` or `ingress`; None where nothing does.
-        ingress, egress: filters hang on that hook.
+        ingress, egress: whether filters are attached to that hook.
     """
 
     qdisc: str | None

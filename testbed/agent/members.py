@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Whose(Enum):
+class Unowned(Enum):
     """Why a port belongs to no node."""
 
     NO_NODE = auto()
@@ -55,7 +55,7 @@ class Members:
     """By node that was made anew or came later, the one of the plan that it is or resembles."""
     _engine_is_known: bool = False
 
-    async def owner_of(self, place: Place, network: str) -> Port | Whose:
+    async def owner_of(self, place: Place, network: str) -> Port | Unowned:
         """Return the node's port that a new device on the switch side is, or why it is none.
 
         Raises:
@@ -69,11 +69,11 @@ class Members:
         if owner is None:
             is_seen = not device.peer or owners.is_balancer(side.fd, device)
             is_seen = is_seen or (self.engine is None and owners.is_named(side.fd, device))
-            return Whose.NO_NODE if is_seen else Whose.UNSEEN
+            return Unowned.NO_NODE if is_seen else Unowned.UNSEEN
         for container in owner.pids:
             if (described := await self._described(container)) and (node := self._node_of(described)):
                 return self._take(node, described, network, place, owner)
-        return Whose.NO_NODE
+        return Unowned.NO_NODE
 
     async def is_no_node(self, place: Place) -> bool:
         """Whether a device on the switch side is certainly no node's port, also none that a node might have now.
@@ -123,12 +123,12 @@ class Members:
             return None if name in self.wiring.nodes else name
         return None
 
-    def _take(self, node: str, container: Container, network: str, place: Place, owner: Owner) -> Port | Whose:
+    def _take(self, node: str, container: Container, network: str, place: Place, owner: Owner) -> Port | Unowned:
         """Make a container a node, if it is on the network, and nothing else is that node."""
         identities, pid = self.wiring.identities, owner.pids[container.identity]
         if node in self.wiring.nodes:
             if not self.wiring.nodes[node].has_ended:
-                return Whose.TOO_EARLY
+                return Unowned.TOO_EARLY
             if not self.wiring.nodes[node].is_awaited:
                 self._changed.setdefault(node, node)
             self.wiring.succeed(node, pid, container.identity)
@@ -143,7 +143,7 @@ class Members:
         )
         self.left.discard(node)
         _log.info("container %s (%s) is node %s from now on", container.name, container.identity[:12], node)
-        return self.wiring.returned(place, network, owner) or Whose.NO_NODE
+        return self.wiring.returned(place, network, owner) or Unowned.NO_NODE
 
     def _siblings(self, container: Container) -> list[str]:
         """The nodes of a container's service that are named by it, by their numbers.

@@ -32,7 +32,7 @@ _Seen = dict[LinkKey, dict[tuple[Precedence, Match | None], Path]]
 
 
 def links(parts: Parts) -> Iterator[Fault]:
-    """Ends exist and share a network, impairments can be had, and each entry is for packets that no other one takes."""
+    """Ends exist and share a network, impairments are possible, and each entry has packets of its own."""
     seen: _Seen = {}
     for path, raw in parts.items("links"):
         link = parts.link(raw)
@@ -55,7 +55,7 @@ def _readable_ends(parts: Parts, path: Path, raw: object) -> _Ends | None:
 
 
 def _directions(parts: Parts, path: Path, link: LinkEntry | None, ends: _Ends, seen: _Seen | None) -> Iterator[Fault]:
-    """In each direction nodes share a network, impairments can be had, and packets are left by the entries before.
+    """In each direction nodes share a network, impairments are possible, and earlier entries leave packets.
 
     Args:
         parts: of the file.

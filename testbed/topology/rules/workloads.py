@@ -28,7 +28,7 @@ _PLACE = TypeAdapter(NodeWork)
 
 
 def workloads(parts: Parts) -> Iterator[Fault]:
-    """Names differ, nodes exist and reach each other, keys can be had together."""
+    """Names differ, nodes exist and reach each other, and keys do not contradict each other."""
     names: dict[str, Path] = {}
     count = 0
     for path, raw in parts.workloads():
