@@ -16,7 +16,6 @@ from testbed.linux import cgroups
 from testbed.runtime import (
     failures,
     local_agent,
-    namespaces,
     netns_creation,
     netns_services,
     state,
@@ -49,6 +48,8 @@ def require(plan: Plan) -> None:
         if node.container:
             raise failures.only_docker(f"node {node.name} is container {node.container}")
         if node.namespace:
+            from testbed.runtime import namespaces  # noqa: PLC0415  # few labs have namespaces of others
+
             namespaces.require_root()
     ways_out.require(plan)
     present = {node.name for node in plan.nodes if node.namespace}
@@ -83,7 +84,7 @@ def bring_up(plan: Plan, runtime: Runtime, progress: Progress) -> Plan:
     progress("nodes")
     directory = LabDirectory(runtime.name, plan.lab)
     netns_services.make_clocks(plan, directory.path)
-    agent.call(namespaces.adoption(plan) if attaches else netns_creation.creation(plan, directory.path))
+    agent.call(_adoption(plan) if attaches else netns_creation.creation(plan, directory.path))
     readiness = Readiness(runtime=runtime, lab=plan.lab, agent=agent, address=partial(first_address, plan))
     if signals := netns_services.stop_signals(plan):
         directory.stop_signals.write_text(json.dumps(dict(signals)), "ascii")
@@ -103,6 +104,12 @@ def bring_up(plan: Plan, runtime: Runtime, progress: Progress) -> Plan:
     finally:
         runtime.require_running(plan.lab)  # a node that has ended is the cause of the failure
     return plan
+
+
+def _adoption(plan: Plan) -> messages.Adopt:
+    from testbed.runtime import namespaces  # noqa: PLC0415  # few labs have namespaces of others
+
+    return namespaces.adoption(plan)
 
 
 def _published(runtime: str) -> Iterator[tuple[str, PublishedPort]]:

@@ -29,6 +29,7 @@ NEVER = {
     "testbed.analysis",
     "testbed.check",
     "testbed.runs",
+    "testbed.runtime.namespaces",
     "testbed.topology.events",
     "testbed.topology.timeline_state",
     "testbed.topology.workloads",
