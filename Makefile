@@ -112,8 +112,8 @@ bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers:
 performance: $(bin)/installed-dev nodes-image ## Measure what labs cost beside other tools: docs/performance.md. args="netns docker ..." for parts
 	@$(bin)/python -m tests.bench.performance $(args)
 
-fidelity: $(bin)/installed-dev ## Measure by independent tools whether links are as requested: docs/fidelity.md
-	@$(bin)/python -m tests.bench.fidelity --guest $(args)
+fidelity: $(bin)/installed-dev ## Measure by independent tools whether links are as requested: docs/fidelity.md. args="here" or "guest" for a part
+	@$(bin)/python -m tests.bench.fidelity $(args)
 
 lock: $(bin)/installed-supply-chain ## Choose the versions of the image's Python packages anew: images/requirements.txt, with hashes
 	@$(bin)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \

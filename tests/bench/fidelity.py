@@ -2,7 +2,8 @@
 
 Each cell of a grid of impairments is one link (or a link and its way back) between two nodes of their own,
 measured by ping, irtt, iperf3 and tcpdump; the error is what they say less what was asked. Here with the userspace
-engine, and in a guest whose kernel has netem (tests/guest) with both engines. Writes docs/fidelity.md.
+engine, and in a guest whose kernel has netem (tests/guest) with both engines. Writes docs/fidelity.md. Each of the two
+parts can be measured by itself: what was found is kept in docs/fidelity/measured.json, and the page is made of it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed import topology
 from testbed.impairments.distributions import SCALE, quantiles
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "fidelity.md"
+MEASURED = ROOT / "docs" / "fidelity" / "measured.json"
 GUEST_LIMIT_S = 1500
 FRAME, PAYLOAD = 1514, 1472
 GUEST_RATE_MBIT = 5
@@ -67,7 +69,7 @@ QUEUES_MS = (10, 50, 200, 1000)
 INTRODUCTION = """\
 # Fidelity: requested impairments, and what independent tools measure
 
-Made by `make fidelity` (tests/bench/fidelity.py), {day}; load before and after: {before:.1f}, {after:.1f}.
+Made by `make fidelity` (tests/bench/fidelity.py).
 
 - delay: half the median of 300 round trips of ping, timed by tcpdump, both directions impaired. Goal: 0.3 ms.
 - jitter: the interquartile range of irtt's one-way delay; its sampling error is some percent at 400 samples.
@@ -345,14 +347,26 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} CPUs, Linux {platform.release()}"
 
 
-def in_guest(engines: Sequence[str]) -> tuple[str, list[Found]]:
-    """The same in the guest: what it is, and what was found."""
+def part(engines: Sequence[str], *, guest: bool = False) -> dict[str, Any]:
+    """All that is measured on one machine: what that is, the day, the load before and after, and what was found."""
+    before = os.getloadavg()[0]
+    found = [asdict(each) for engine in engines for each in measure(engine, guest=guest)]
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    return {"machine": machine(), "day": day, "load": [before, os.getloadavg()[0]], "found": found}
+
+
+def in_guest() -> dict[str, Any]:
+    """The same in the guest, with both engines; the load is that of the machine which runs it."""
     guest = Path(os.environ.get("GUEST_DIR", Path.home() / ".cache" / "testbed-guest"))
-    inside = (sys.executable, "-m", "tests.bench.fidelity", "--json", "/run/out/fidelity.json", *engines)
+    inside = (sys.executable, "-m", "tests.bench.fidelity", "--in-guest", "/run/out/fidelity.json")
     boot = (ROOT / "tests/guest/run-guest.sh", "-m", "1G", "-t", str(GUEST_LIMIT_S), "--")
+    before = os.getloadavg()[0]
     subprocess.run([*boot, *inside], cwd=ROOT, env={**os.environ, "GUEST_DIR": str(guest)}, check=True)
-    said = json.loads((guest / "out" / "fidelity.json").read_text(encoding="utf-8"))
-    return said["machine"], [Found(**{**each, "cell": Cell(**each["cell"])}) for each in said["found"]]
+    told: dict[str, Any] = json.loads((guest / "out" / "fidelity.json").read_text(encoding="utf-8"))
+    return told | {"load": [before, os.getloadavg()[0]]}
+
+
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {"here": lambda: part(["userspace"]), "guest": in_guest}
 
 
 def table(found: Sequence[Found]) -> Iterator[str]:
@@ -373,39 +387,45 @@ def summary(found: Sequence[Found]) -> str:
     return f"{sum(each.within is True for each in goals)} of {len(goals)} cells with a goal are within it."
 
 
-def document(sections: Sequence[tuple[str, str, Sequence[Found]]], loads: tuple[float, float]) -> str:
-    """The whole page."""
-    day = time.strftime("%Y-%m-%d", time.gmtime())
-    lines = [INTRODUCTION.format(day=day, before=loads[0], after=loads[1])]
-    for title, where, found in sections:
-        lines += [f"## {title}", "", f"{where}. {summary(found)}", "", *table(found), ""]
+def document(measured: dict[str, dict[str, Any]]) -> str:
+    """The page of all parts that were measured."""
+    lines = [INTRODUCTION]
+    for name, where in ((name, measured[name]) for name in PARTS if name in measured):
+        all_found = [Found(**{**each, "cell": Cell(**each["cell"])}) for each in where["found"]]
+        for engine in dict.fromkeys(each.engine for each in all_found):
+            found = [each for each in all_found if each.engine == engine]
+            before, after = where["load"]
+            lines += [
+                f"## Engine {engine}{', in the guest' if name == 'guest' else ''}",
+                "",
+                f"{where['machine']}, {where['day']}, load {before:.1f} before and {after:.1f} after. {summary(found)}",
+                "",
+                *table(found),
+                "",
+            ]
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure, keep what was found, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.fidelity", description=__doc__)
-    parser.add_argument("engines", nargs="*", default=["userspace"], help="to measure here; userspace unless given")
-    parser.add_argument("--guest", action="store_true", help="measure in the guest too")
-    parser.add_argument("--json", type=Path, help="in the guest: write what was found to this file")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all unless given")
+    parser.add_argument(
+        "--in-guest", type=Path, metavar="FILE", help="measure in this guest, and write it to a file only"
+    )
     options = parser.parse_args()
-    before = os.getloadavg()[0]
-    here = {engine: list(measure(engine, guest=options.json is not None)) for engine in options.engines}
-    if options.json:
-        told = [asdict(each) for engine in here.values() for each in engine]
-        options.json.write_text(json.dumps({"machine": machine(), "found": told}), encoding="utf-8")
+    if options.in_guest:
+        options.in_guest.write_text(json.dumps(part(["userspace", "netem"], guest=True)), encoding="utf-8")
         return
-    sections = [(f"Engine {engine}", machine(), found) for engine, found in here.items()]
-    if options.guest:
-        where, all_found = in_guest(["userspace", "netem"])
-        sections += [
-            (f"Engine {engine}, in the guest", where, [each for each in all_found if each.engine == engine])
-            for engine in ("userspace", "netem")
-        ]
-    DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(document(sections, (before, os.getloadavg()[0])), encoding="utf-8")
-    for title, _, found in sections:
-        print(f"{title}: {summary(found)}")
+    if unknown := set(options.parts) - PARTS.keys():
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    MEASURED.parent.mkdir(exist_ok=True)
+    measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
+    for name in options.parts or PARTS:
+        measured[name] = PARTS[name]()
+        MEASURED.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+        DOCUMENT.write_text(document(measured), encoding="utf-8")
+    print("\n".join(line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if "within it" in line))
 
 
 if __name__ == "__main__":
