@@ -46,7 +46,7 @@ class _Lines(HuntObserver):
 
     def shrinking(self, faults: int, runs: int) -> None:
         """See `HuntObserver`."""
-        self._say("shrink", f"{faults} fault{'s' * (faults != 1)}, after {runs} runs")
+        self._say("shrink", f"trying {faults} fault{'s' * (faults != 1)}, after {runs} run{'s' * (runs != 1)}")
 
 
 def _limit(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
