@@ -158,6 +158,7 @@ class Attachments:
             problems=(
                 *problems(self.wiring, self._new.by_key, self._returned, absent),
                 *self.wires.route_problems(),
+                *self.distant.problems(),
             ),
             notes=(*closed_ports(self.wiring, self._new.by_key), *noted),
             incidents=self._incidents.latest,
@@ -328,7 +329,9 @@ class Attachments:
 
     async def _tell(self, port: Port) -> None:
         """Have the agents on other machines know how a node sends, or that it is gone."""
-        for machine in await self.distant.tell(port, has_gone=port.place in self.wiring.gone):
+        has_gone = port.place in self.wiring.gone
+        silent = await self.distant.tell(port, has_gone=has_gone)
+        for machine in () if has_gone else silent:
             self._incidents.note(
                 f"the agent on machine {machine} did not confirm the MACs of node {port.node} on network "
                 f"{port.network}: there, packets of {port.node} may pass without impairments"

@@ -40,6 +40,9 @@ PORT = 49_217
 _AGAIN_SECONDS = 0.1
 _LATER_SECONDS = 1.0
 _PATIENCE_SECONDS = 5.0
+_SILENT_SECONDS = 0.5
+"""Patience with a machine that did not confirm the last time."""
+
 _DIGEST = "sha256"
 _SIGNATURE_BYTES = 32
 
@@ -78,6 +81,9 @@ class DistantAgents(asyncio.DatagramProtocol):
     _transport: asyncio.DatagramTransport | None = None
     _heard: dict[_Place, _News] = field(default_factory=dict)
     _told: dict[_Place, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    _silent: set[str] = field(default_factory=set)
+    _late: dict[tuple[int, str], _News] = field(default_factory=dict)
+    """By number and machine, news that were not confirmed in time, and have not been since."""
     _unconfirmed: dict[tuple[int, str], asyncio.Event] = field(default_factory=dict)
     _acting: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -134,25 +140,39 @@ class DistantAgents(asyncio.DatagramProtocol):
         done = await asyncio.gather(*(self._deliver(news, machine, at) for machine, at in peers.items()))
         return [machine for machine, confirmed in zip(peers, done, strict=True) if not confirmed]
 
+    def problems(self) -> list[str]:
+        """Return what other machines do not know of the nodes here, in sentences."""
+        return [
+            f"the agent on machine {machine} does not know the MAC of node {news.node} on network {news.network}: "
+            f"there, packets of {news.node} may pass without impairments"
+            for (_, machine), news in self._late.items()
+            if news.macs
+        ]
+
     async def _deliver(self, news: _News, machine: str, address: str) -> bool:
         """Send news until a machine confirms them; return False if it does not in time, and go on until it does."""
         confirmed = self._unconfirmed[news.number, machine] = asyncio.Event()
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        patience = _SILENT_SECONDS if machine in self._silent else _PATIENCE_SECONDS
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if await self._confirmed(news, address, confirmed, _AGAIN_SECONDS):
+                self._silent.discard(machine)
                 del self._unconfirmed[news.number, machine]
                 return True
+        self._silent.add(machine)
         self._keep(self._persist(news, machine, address, confirmed))
         return False
 
     async def _persist(self, news: _News, machine: str, address: str, confirmed: asyncio.Event) -> None:
         """Send news until a machine confirms them, or there are later ones of the node."""
         place = news.node, news.network
+        self._late[news.number, machine] = news
         while self._told[place] == (news.macs, news.addresses):
             if await self._confirmed(news, address, confirmed, _LATER_SECONDS):
+                self._silent.discard(machine)
                 _log.info("machine %s knows now how node %s sends on %s", machine, *place)
                 break
-        del self._unconfirmed[news.number, machine]
+        del self._unconfirmed[news.number, machine], self._late[news.number, machine]
 
     async def _confirmed(self, news: _News, address: str, confirmed: asyncio.Event, seconds: float) -> bool:
         self._send(news, (address, PORT))
