@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import u32
 from testbed.agent.filters import add_hook
-from testbed.agent.match_rules import MatchTables
+from testbed.agent.match_rules import LINE_NUMBERS, MatchTables
 from testbed.agent.netlink import CREATE, EXCL
 from testbed.agent.ports import Line
 from testbed.agent.u32 import Onward
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _RULE = 1
 """Number of the only rule of a table."""
 
-_LIST = 1 << 20
+_LIST = 0x500 << 20
 """Handle of the table with the rule that changes: the kernel replaces no rule of a root table, whose handle is its."""
 
 
@@ -115,7 +115,7 @@ class _AllPackets:
     def __init__(self, route: RouteSocket, device: int) -> None:
         self._route = route
         self._device = device
-        self._tables = MatchTables(route, device)
+        self._tables = MatchTables(route, device, allowed=LINE_NUMBERS)
         self._has_list = False
         self._present: tuple[Rule, ...] | None = None  # rules of a new port drop what no rule here passes
 

@@ -268,6 +268,11 @@ class PortFilters:
         else:
             self._onward_tables.forget()
 
+    @property
+    def has_onward_rules(self) -> bool:
+        """Whether there are rules for what the node sends to a MAC."""
+        return bool(self._onward[1])
+
     def clear(self) -> None:
         """Remove the rules for what the switch sends, so that all of it passes."""
         places = [(u32.REST, self.closed), (u32.BY_SOURCE, self._has_table)]

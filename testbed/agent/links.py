@@ -166,8 +166,9 @@ class Links:
                 )
             await self._carriers.open(port.side)
             with refusals(port):
+                made_room = self.steering.rules.make_room(port)
                 self.steering.access.make(port)
-            self.steering.rules.give_line(port)
+            self.steering.rules.give_line(port, made_room=made_room)
             before = [link for key, link in self._links.items() if key.place == place]
             await self._carriers.dismantle(before)
             await self._make(before)

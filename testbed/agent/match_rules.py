@@ -36,8 +36,12 @@ _SOURCE, _DESTINATION = {4: 12, 6: 8}, {4: 16, 6: 24}  # in the header of each v
 _HEADER_LENGTH, _TO_BYTES = 0x0F00, 6  # IHL counts words: of the first 16 bits, bits 8 to 11, times 4
 _IPV6_BYTES = 40
 
-_NUMBERS = {u32.BY_SOURCE: range(2, 0x5FF), u32.ONWARD: range(0x601, 0x800)}
+_NUMBERS = {u32.BY_SOURCE: range(2, 0x500), u32.ONWARD: range(0x601, 0x800)}
 """Of tables at each place, which share numbers; 1 and 0x600 are those that lead to them, 0x5FF is of `known_macs`."""
+
+LINE_NUMBERS = range(0x501, 0x5FF)
+"""Of tables of a line (`access`); 0x500 leads to them. As long as a device has any rules, the kernel keeps the tables
+that were there before the line."""
 
 
 class _Way(NamedTuple):
@@ -86,8 +90,12 @@ def plain_device(rules: Rules) -> int | None:
 class MatchTables:
     """The tables of all lists at one place of a port. A list is never changed, but replaced by a new one as a whole."""
 
-    def __init__(self, route: RouteSocket, port: int, *, place: u32.Place = u32.BY_SOURCE) -> None:
+    def __init__(
+        self, route: RouteSocket, port: int, *, place: u32.Place = u32.BY_SOURCE, allowed: range | None = None
+    ) -> None:
+        """`allowed` are the numbers of its tables, if they are not those of its place."""
         self._route = route
+        self._allowed = allowed or _NUMBERS[place]
         self._port = port
         self._place = place
         self._numbers: set[int] = set()
@@ -151,7 +159,7 @@ class MatchTables:
 
     def _new(self) -> int:
         """Return a number for a table that is free; it is used from now on."""
-        numbers = _NUMBERS[self._place]
+        numbers = self._allowed
         number = next((number for number in numbers if number not in self._numbers), None)
         if number is None:
             reason = f"a port has room for {len(numbers)} tables: one per sender with matches, and up to two per match"

@@ -117,16 +117,36 @@ class PortRules:
         others = KnownMacs() if port.network in self._wiring.open_networks else senders.known
         self._at(port.side, edge, port.network).set_rules(rules, others)
 
-    def give_line(self, port: Port) -> None:
+    def make_room(self, port: Port) -> bool:
+        """Remove the rules for what a node sends to the machine, which are where its line's will be.
+
+        Returns:
+            Whether there were any: until `give_line`, all is dropped that the node sends.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        known = self._filters.get(port.key)
+        if not known or not known.has_onward_rules:
+            return False
+        known.silence()
+        known.set_onward_rules("", ())
+        return True
+
+    def give_line(self, port: Port, *, made_room: bool = False) -> None:
         """Replace the rules of a port by those of its line; new ports of its network are silenced.
 
         The rules of a new port stay behind those of the line, and drop what these don't take.
+
+        Args:
+            port: with the line.
+            made_room: what `make_room` has returned.
         """
         self._watch(port)
         self._with_lines.add(port.network)
-        if (known := self._filters.pop(port.key, None)) and not known.silenced:
+        if (known := self._filters.pop(port.key, None)) and (made_room or not known.silenced):
             known.clear()
-            known.set_onward_rules("", ())
+            known.unsilence()
 
     def _watch(self, port: Port) -> None:
         """Close new ports on a network until their owners are known."""

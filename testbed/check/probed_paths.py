@@ -76,7 +76,7 @@ def _way(plan: Plan, link: Link, source: str, destination: str, impaired: _Impai
             beside.append(key.name)
     together = hops[0] if len(hops) == 1 else combined(hops)
     whole = replace(link, source=source, destination=destination, impairments=together)
-    addresses = plan.node(destination).on(link.network).addresses
+    addresses = plan.end(destination).on(link.network).addresses
     return replace(
         _nowhere(plan, link), link=whole, addresses=addresses, hops=tuple(hops), beside=tuple(beside), skipped=skipped
     )

@@ -44,6 +44,9 @@ def samples_command(
         raise UsageError("two-outputs", "--csv and --json are both given", "leave one of them out")
     found = runs.load(run, root)
 
+    if events and not any(row["event"] in events for row in found.samples(workload)):
+        raise UsageError("no-samples", f"{workload} has no event {' or '.join(events)}", "leave out --event to see all")
+
     def read() -> Iterator[Row]:
         return (row for row in found.samples(workload) if not events or row["event"] in events)
 
@@ -60,8 +63,6 @@ def samples_command(
         key = row["event"], row["node"]
         counts[key] += 1
         columns.setdefault(key, {}).update(dict.fromkeys(row))
-    if not counts:
-        raise UsageError("no-samples", f"{workload} has no event {' or '.join(events)}", "leave out --event to see all")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for head in ("event", "node", "rows", "columns"):
         table.add_column(head, overflow="fold", justify="right" if head == "rows" else "left")

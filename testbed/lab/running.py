@@ -131,7 +131,16 @@ def require(plan: Plan, *, only: Sequence[str], capture: Sequence[str]) -> None:
 
 
 def _chosen(plan: Plan, only: Sequence[str]) -> list[str]:
-    """Return the names of the workloads to run, with those of all members in place of a group's."""
+    """Return the names of the workloads to run, with those of all members in place of a group's.
+
+    Raises:
+        UsageError: `unknown-workload`; `no-workloads`, while which the timeline would happen.
+    """
+    if plan.timeline and not plan.workloads:
+        hint = "give it workloads, or carry its timeline out on a lab that is up: testbed play LAB FILE"
+        raise UsageError(
+            "no-workloads", f"{plan.topology} has a timeline, and no workloads during which it happens", hint
+        )
     groups = {workload.group for workload in plan.workloads}
     chosen = [name for name in only if name in groups or _named(plan, name)]
     return [each.name for each in plan.workloads if not only or {each.name, each.group} & {*chosen}]

@@ -152,7 +152,7 @@ def read_match(written: object) -> Match:
     try:
         keys = MatchKeys.model_validate(document.data)
     except ValidationError as error:
-        first = min(translate(error, document))
+        first = min(translate(error, document, MatchKeys))
         raise UsageError(first.code, f"the match {written!r}: {first.message}", first.hint or hint) from None
     for fault in keys.faults():
         where = f": {show(fault.path)}" if fault.path else ""
@@ -181,7 +181,7 @@ def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
     try:
         asked = ImpairmentKeys.model_validate(document.data)
     except ValidationError as error:
-        first = min(translate(error, document))
+        first = min(translate(error, document, ImpairmentKeys))
         raise UsageError(
             first.code, first.message, first.hint or "write it like loss=10% delay=80ms rate=5mbit"
         ) from None

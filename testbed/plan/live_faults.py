@@ -42,7 +42,7 @@ def read_fault(plan: Plan, node: str, kind: str, value: object, lasting: str | N
     try:
         event = NODE_EVENTS[kind].model_validate(document.data)
     except ValidationError as error:
-        first = min(translate(error, document))
+        first = min(translate(error, document, NODE_EVENTS[kind]))
         raise UsageError(first.code, first.message, first.hint or None) from None
     happenings = [*of_nodes(event, nodes)]
     for fault in (fault for _, _, happening in happenings for fault in happening.faults):

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any, get_args, get_origin
@@ -39,7 +40,7 @@ def show(path: Path) -> str:
             text += f"[{part}]"
         else:
             text += "." * bool(text) + (part if re.fullmatch(r"[\w.-]{1,40}", part) else quote(part))
-    return text or "the file"
+    return text or ("the file" if _ROOT.get() is Topology else "it")
 
 
 def located(fault: Fault, document: Document) -> Problem:
@@ -52,8 +53,19 @@ def located(fault: Fault, document: Document) -> Problem:
     return replace(problem, line=line, column=column)
 
 
-def translate(error: ValidationError, document: Document) -> Iterator[Problem]:
-    """Yield the problems in pydantic's error from validating a document."""
+def translate(error: ValidationError, document: Document, model: type[BaseModel] = Topology) -> list[Problem]:
+    """Return the problems in pydantic's error from validating a document by a model."""
+    previous = _ROOT.set(model)
+    try:
+        return [*_translated(error, document)]
+    finally:
+        _ROOT.reset(previous)
+
+
+_ROOT: ContextVar[type[BaseModel]] = ContextVar("model of a document", default=Topology)
+
+
+def _translated(error: ValidationError, document: Document) -> Iterator[Problem]:
     details = error.errors(include_url=False)
     meant = {(name, detail["loc"][:-1]) for detail in details for name in _meant(detail)}
     for detail in details:
@@ -134,7 +146,7 @@ def _meant(detail: ErrorDetails) -> list[str]:
 
 def _is_misspelled(loc: tuple[int | str, ...], meant: Container[tuple[str, tuple[int | str, ...]]]) -> bool:
     """Whether a missing key, or one of another form of the same mapping, is there in another spelling."""
-    others = _keys(loc[:-1]).keys() - _fields(_model(loc[:-1]) or Topology).keys()
+    others = _keys(loc[:-1]).keys() - _fields(_model(loc[:-1]) or _ROOT.get()).keys()
     return any((key, loc[:-1]) in meant for key in (str(loc[-1]), *others))
 
 
@@ -225,7 +237,7 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 def _model(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
     """Return the model of the mapping at pydantic's `loc`."""
-    kind: Any = Topology
+    kind: Any = _ROOT.get()
     for part in loc:
         kind = _step(kind, part)
     kind = _bare(kind)
@@ -243,7 +255,7 @@ def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
 
 def _tags(loc: tuple[int | str, ...]) -> list[str]:
     """Return the members of the union at pydantic's `loc`."""
-    kind: Any = Topology
+    kind: Any = _ROOT.get()
     for part in loc:
         kind = _step(kind, part)
     return [

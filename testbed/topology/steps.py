@@ -142,7 +142,12 @@ def of_nodes(event: NodeEvent, nodes: Iterable[str]) -> Iterator[tuple[str, int,
 
 
 def length_ns(topology: Topology) -> int | None:
-    """Return how long the workloads take, ns; None if that is not known in advance."""
+    """Return how long the workloads take, ns; None if that is not known in advance, or there are none.
+
+    A timeline without workloads is for `testbed play`, and chaos for a command of the user's own.
+    """
+    if not topology.stages:
+        return None
     total = 0
     for stage in topology.stages:
         lengths = [workload.parameters.get("duration_ns") for workload in stage]

@@ -21,7 +21,7 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
     end_ns, count = length_ns(topology), 0
     for number, event in enumerate(topology.timeline):
         if event.every_ns and event.until_ns is None and end_ns is None:
-            hint = "some workloads end when they are done: say until when, such as until: 30s"
+            hint = "some workloads end when they are done, or there are none: say until when, such as until: 30s"
             said = 'lacks "until", and how long the workloads take is unknown'
             yield Fault(("timeline", number), "missing-key", said, hint)
             return
@@ -49,9 +49,8 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
 def _after_end(steps: Iterable[Step], end_ns: int) -> Iterator[Fault]:
     """Yield the faults of events that happen when the workloads have ended, one for each."""
     late = {step.number: step for step in reversed([*steps]) if step.at_ns >= end_ns}
-    took = f"workloads take {units.DURATION.format(end_ns)}" if end_ns else "there are no workloads"
     for number, step in sorted(late.items()):
         said = "is" if step.key == "at" else "makes something happen at"
-        message = f"{said} {units.DURATION.format(step.at_ns)}, and {took}"
+        message = f"{said} {units.DURATION.format(step.at_ns)}, and workloads take {units.DURATION.format(end_ns)}"
         hint = "events happen while workloads run: move the event or lengthen the workloads"
         yield Fault(("timeline", number, step.key), "event-after-end", message, hint)

@@ -158,3 +158,20 @@ def test_a_line_whose_worker_dies_passes_nothing(backend, lab_name, monkeypatch)
             os.kill(worker, signal.SIGKILL)
         assert arrived(lab, "near") == 0
         assert "client uplink on lan" in lab.agent.hello().dead_links
+
+
+@pytest.mark.parametrize("backend", NETEM_ONCE)
+def test_a_node_with_links_of_pairs_and_to_the_machine_gets_an_uplink_and_a_downlink(backend, lab_name):
+    links = "{between: [client, near], delay: 4ms}, {between: [client, near], match: {protocol: tcp}, delay: 9ms}"
+    text = (
+        "name: x\nnetworks: {lan: {internal: false}}\nnodes: {client: , near: }\n"
+        f"links: [{links}, {{between: [host, client], delay: 6ms}}]\n"
+    )
+    with own_lab(text, lab_name, backend) as lab:
+        lab.link("client", "*").update(delay="20ms")
+        lab.link("*", "client").update(delay="10ms")
+        assert quickest(lab["client"], "near") >= 4 + 20 + 4 + 10
+        assert quickest(lab["client"], str(lab.plan.networks[0].gateway)) >= 6 + 20 + 6 + 10
+        checks = {check.link: check for check in lab.check(budget_s=60)}
+        assert all(check.passed for check in checks.values()), {name: check.verdict for name, check in checks.items()}
+        assert "client -> host with client uplink" in checks

@@ -284,4 +284,5 @@ def _own(node: str, pid: int, path: str) -> Mount:
 
 
 def _failed(node: str, path: str, error: OSError) -> LabError:
-    return LabError("disk-not-changed", f"the disk at {path} of node {node} can't be changed: {error}")
+    said = f"the disk at {path} of node {node} can't be changed: {error.strerror or error}"
+    return LabError("disk-not-changed", said, "name a directory of the node")

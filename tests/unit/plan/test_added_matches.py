@@ -34,6 +34,7 @@ def test_a_match_is_read_in_each_form(written):
     [
         ("udp", "bad-match: the match 'udp': udp has no value"),
         ("", "missing-key: the match '' names nothing"),
+        ("proto=udp", 'unknown-key: the match \'proto=udp\': it has no key "proto"\n  hint: did you mean "protocol"'),
         ("protocol=upd", 'unknown-value: .* is "upd"'),
         ("port=[53,70000]", r"bad-value: .*port\[1\] is 70000"),
         ("protocol=icmp,port=3", "conflicting-keys: .*port is given, and icmp has no ports"),

@@ -6,6 +6,7 @@ import pytest
 
 from testbed.errors import UsageError
 from testbed.plan import changes, resolve
+from testbed.plan.live_faults import read_fault
 from testbed.topology import loads
 
 PLAN = resolve(
@@ -20,6 +21,13 @@ PLAN = resolve(
 def describe(source="a", destination="b", **asked):
     link = changes.locate(PLAN, source, destination)
     return changes.changed(PLAN, link, asked).impairments.describe()
+
+
+def test_a_misspelled_key_within_a_value_or_of_a_fault():
+    with pytest.raises(UsageError, match='unknown-key: jitter has no key "sprad"\n  hint: did you mean "spread"'):
+        describe(jitter="{sprad: 3ms}")
+    with pytest.raises(UsageError, match='unknown-key: dns has no key "fials"\n  hint: did you mean "fails"'):
+        read_fault(PLAN, "a", "dns", {"name": "b", "fials": "nxdomain"})
 
 
 @pytest.mark.parametrize(

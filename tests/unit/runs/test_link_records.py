@@ -45,6 +45,9 @@ def test_a_run_of_an_older_version_has_none(run):
 
 
 def test_the_command_prints_them_as_csv(run):
+    none = CliRunner().invoke(cli, ["samples", str(run.path), "client->server", "--csv", "--event", "nope"])
+    assert isinstance(none.exception, UsageError)
+    assert "has no event nope" in str(none.exception)
     done = CliRunner().invoke(cli, ["samples", str(run.path), "client->server", "--csv"])
     assert done.output.splitlines() == [
         "event,node,link,at_ns,packets_out",

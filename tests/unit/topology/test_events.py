@@ -5,11 +5,14 @@ from itertools import combinations
 
 import pytest
 
+from testbed.errors import UsageError
 from testbed.impairments import (
     CLEAR,
     Blackhole,
 )
+from testbed.lab import running
 from testbed.matching import LinkKey
+from testbed.plan import resolve
 from testbed.topology import TopologyError, loads
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.steps import in_time
@@ -114,9 +117,14 @@ def test_an_event_applies_to_the_state_after_earlier_ones():
         links_after("{at: 3s, link: {from: a, to: b}, delay: 30ms}", later)
 
 
-def test_without_workloads_nothing_can_happen():
-    with pytest.raises(TopologyError, match="there are no workloads"):
-        links_after("{at: 0s, heal: all}", head="name: x\nnodes: {a: , b: }\ntimeline:\n")
+def test_a_timeline_without_workloads_is_for_playing():
+    head = "name: x\nnodes: {a: , b: }\ntimeline:\n"
+    assert links_after("{at: 1min, heal: all}", head=head) == [{}]
+    with pytest.raises(TopologyError, match='lacks "until"'):
+        links_after("{at: 0s, every: 1s, heal: all}", head=head)
+    plan = resolve(loads(f"{head}  - {{at: 1s, heal: all}}\n", "x.yml"))
+    with pytest.raises(UsageError, match="no-workloads: x has a timeline, and no workloads during which it happens"):
+        running.require(plan, only=(), capture=())
 
 
 def test_how_long_some_workloads_take_is_not_known():
