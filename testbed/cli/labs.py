@@ -13,6 +13,7 @@ from testbed.cli import json_output
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.matching import ANY_NODE
+from testbed.names import BUILT_IN
 
 
 @click.command("down")
@@ -87,7 +88,8 @@ def impair_command(
             "not-key-value", f"{wrong[0]!r} is not of the form KEY=VALUE", "write it like loss=10% or delay=80ms"
         )
     lab = labs.Lab.attach(name)
-    ends = [*product(*((name,) if name == ANY_NODE else lab.plan.members(name) for name in (source, destination)))]
+    single = {ANY_NODE, *BUILT_IN}
+    ends = [*product(*((end,) if end in single else lab.plan.members(end) for end in (source, destination)))]
     rows = []
     for sender, receiver in [pair for pair in ends if len({*pair}) > 1] or ends:
         link = lab.link(sender, receiver, network, match=match)

@@ -13,6 +13,7 @@ from testbed import runtime as runtimes
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.lab import labs
+from testbed.names import BUILT_IN
 from testbed.plan import Plan, relocate
 from testbed.plan.differences import plan_differences
 from testbed.plan.members import held_plan
@@ -195,7 +196,8 @@ def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Obse
 
 def as_requests(plan: Plan, links: Sequence[Link]) -> tuple[messages.LinkRequest, ...]:
     """Return links of a plan as parameters of the agent's call `Impair`."""
-    nodes, all_impairments = {node.name: node for node in plan.ends}, plan.all_impairments()
+    nodes = {node.name: node for node in plan.nodes} | {name: plan.end(name) for name in BUILT_IN}
+    all_impairments = plan.all_impairments()
     return tuple(
         messages.LinkRequest(
             **link.key._asdict(),

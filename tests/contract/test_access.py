@@ -6,13 +6,14 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from ipaddress import IPv4Network
 
 import pytest
 
 from tests.contract.labs import NETEM_ONCE, USERSPACE, own_lab, quickest, shared_lab
-from tests.live.command_line import MARK, processes, running
+from tests.live.command_line import COMMAND, MARK, processes, running
 
 TOPOLOGY = """
 name: shared
@@ -175,3 +176,9 @@ def test_a_node_with_links_of_pairs_and_to_the_machine_gets_an_uplink_and_a_down
         checks = {check.link: check for check in lab.check(budget_s=60)}
         assert all(check.passed for check in checks.values()), {name: check.verdict for name, check in checks.items()}
         assert "client -> host with client uplink" in checks
+        command_line = subprocess.run([*COMMAND, "impair", lab_name, "host", "near", "delay=25ms"], check=False)
+        assert command_line.returncode == 0
+        assert quickest(lab["near"], str(lab.plan.networks[0].gateway)) >= 25
+        lab.link("internet", "near").update(delay="15ms")
+        (found,) = [check for check in lab.check(budget_s=60) if check.source == "internet"]
+        assert found.finding("delay").measured == pytest.approx(15e6, abs=2e6)
