@@ -189,6 +189,16 @@ class Lab(MeasuringLab):
         """
         return self[name]
 
+    @property
+    def nodes(self) -> tuple[NodeHandle, ...]:
+        """All nodes, in the order of the file."""
+        return tuple(self[name] for name in self)
+
+    @property
+    def links(self) -> tuple[LinkHandle, ...]:
+        """The links that the file impairs, at first or by its timeline, in its order; `link` returns any other."""
+        return tuple(LinkHandle(self.plan, self.agent, link) for link in self.plan.links)
+
     def bring_about(self, node: str, kind: str, value: object, lasting: str | None = None) -> tuple[str, ...]:
         """Bring a fault of a node, or of each member of a group, about, and return what happened.
 

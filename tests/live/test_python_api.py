@@ -134,6 +134,8 @@ def test_programs_logs_addresses_and_names_of_things(lab):
     assert address in lab["a"].run(["ping", "-c1", "b"]).stdout
     assert repr(lab) == f"<lab {lab.name}: {lab.runtime}, nodes a, b, c>"
     assert repr(lab["b"]) == f"<node b of lab {lab.name}: {address} on lan>"
+    assert [node.name for node in lab.nodes] == ["a", "b", "c"]
+    assert [repr(link) for link in lab.links] == ["<link a -> b: delay 5 ms>", "<link b -> a: delay 5 ms>"]
 
 
 def test_what_a_notebook_shows_of_a_lab_and_a_run(lab, tmp_path):
