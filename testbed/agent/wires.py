@@ -16,7 +16,7 @@ from testbed.agent.creation import configure
 from testbed.agent.incidents import FAILURES
 from testbed.agent.nodes import is_being_set_up
 from testbed.agent.ports import Port
-from testbed.errors import LabError
+from testbed.errors import LabError, MachineError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Wires:
         """Connect nodes by wires, which are made where they are not there yet, and give the nodes their routes.
 
         Raises:
-            LabError: `wiring-failed`, `tunnel-in-use`, `route-refused`.
+            MachineError: `tunnel-in-use`.
+            LabError: `wiring-failed`, `route-refused`.
         """
         self._nodes |= {node.name: node for node in nodes}
         try:
@@ -82,7 +83,7 @@ class Wires:
             except FileExistsError:
                 said = f"wire {wire.name}: another VXLAN of this machine has the number {wire.tunnel.number}"
                 hint = "ip -details link show type vxlan lists them; a lab of another name has other numbers"
-                raise LabError("tunnel-in-use", said, hint) from None
+                raise MachineError("tunnel-in-use", said, hint) from None
             self._tunnels[wire.name] = tunnel.index
 
     def _keep_machine_out(self) -> None:

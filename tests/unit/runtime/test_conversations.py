@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from testbed.agent.messages import EventDone, LabEvent, LinkChange, LinkSamples, SampleLinks, Timeline, TimelineEvent
+from testbed.agent.messages import (
+    EventDone,
+    LabEvent,
+    LinkChange,
+    LinkSamples,
+    NewAddress,
+    SampleLinks,
+    Timeline,
+    TimelineEvent,
+)
 from testbed.errors import LabError
 from testbed.faults import Pause
 from testbed.impairments import CLEAR
@@ -67,8 +76,17 @@ def test_a_machine_does_its_own_part_of_a_timeline():
     there, back = (
         LinkChange(source=one, destination=other, network="lan", impairments=CLEAR) for one, other in ("ab", "ba")
     )
-    event = TimelineEvent(at_ns=3, changes=(there, back), faults=(Pause(node="a"), Pause(node="b")))
-    part = part_of(Timeline(start_ns=10, events=(event, event), restored=(there, back)), {"b"}, DAY_NS)
-    assert part.start_ns == DAY_NS + 10
-    assert part.restored == (there,)
-    assert [(each.at_ns, each.changes, each.faults) for each in part.events] == [(3, (there,), (Pause(node="b"),))] * 2
+    moved = tuple(NewAddress(node=node, network="wan", address="198.18.7.9", prefix_length=24) for node in "ab")
+    whole, own = (
+        TimelineEvent(
+            at_ns=3,
+            changes=changes,
+            rebinds=tuple(nodes),
+            addresses=addresses,
+            faults=tuple(Pause(node=node) for node in nodes),
+        )
+        for nodes, changes, addresses in (("ab", (there, back), moved), ("b", (there,), moved[1:]))
+    )
+    timeline = Timeline(start_ns=10, events=(whole, whole), restored=(there, back), addresses=moved)
+    part = part_of(timeline, {"b"}, DAY_NS)
+    assert part == Timeline(start_ns=DAY_NS + 10, events=(own, own), restored=(there,), addresses=moved[1:])
