@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from testbed import logs
-from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 from testbed.plan.placement import SWARM
 from testbed.runtime import Availability, LabStatus, state
@@ -24,6 +21,7 @@ from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
 from testbed.runtime.swarm.agents import SpreadAgent
 from testbed.runtime.swarm.machines import Machine, Machines, Record, gone
+from testbed.runtime.swarm.starting import identities, introduce, start_agent
 from testbed.runtime.swarm.tunnels import require_room, tunnels
 
 if TYPE_CHECKING:
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-_KEY_BYTES = 32
 _REMOVAL_SECONDS = 60
 _ABSENT_SECONDS = 3
 """A Swarm never removes a network that containers of a machine use which does not answer."""
@@ -138,7 +135,7 @@ class SwarmRuntime:
         machines.remember(plan.lab)
         with logs.timed(_log, "copy volumes"):
             machines.each(lambda machine: copies.make(machine.engine, machines.part(plan, machine)))
-        present = machines.each(partial(_identities, machines, plan))
+        present = machines.each(partial(identities, machines, plan))
         progress("networks")
         manager = machines.manager()
         new = [network for network in plan.networks if not network.wire and not network.present]
@@ -148,7 +145,7 @@ class SwarmRuntime:
         carried = tunnels(machines, plan)
         progress("agents")
         with logs.timed(_log, f"start agents on {len(machines.used)} machines"):
-            started = machines.each(partial(_start_agent, machines, plan))
+            started = machines.each(partial(start_agent, machines, plan))
         require_room(machines, plan, lambda machine: started[machine.name].result())
         progress("nodes")
         starters = {
@@ -173,7 +170,7 @@ class SwarmRuntime:
 
         try:
             start_in_order(plan, start, progress)
-            _introduce(machines, plan)
+            introduce(machines, plan)
         finally:  # a node that has ended is the cause of the failure
             self.require_running(plan.lab)
         return plan
@@ -350,82 +347,6 @@ class SwarmRuntime:
 
 def _agent_of(lab: str, machine: Machine) -> Agent:
     return machine.runtime.connect(lab)
-
-
-def _identities(machines: Machines, plan: Plan, machine: Machine) -> Mapping[str, messages.ContainerIdentity]:
-    """Return what tells the containers of a machine's nodes: their names.
-
-    Of a service's further containers the other machines would not know, so that what joins a service is no node here.
-
-    Raises:
-        LabError: `container-changed`: one that ran before is not as the plan says; `port-in-use`: by another lab.
-    """
-    part = machines.part(plan, machine)
-    if any(node.container for node in part.nodes):
-        discovery.require_free(part, machine.runtime.other_plans(plan.lab))
-        discovery.identities(part, discovery.discover(machine.engine, discovery.OVERLAY))
-    return {
-        node.name: messages.ContainerIdentity(name=node.container or objects.container_name(plan.lab, node.name))
-        for node in part.nodes
-    }
-
-
-def _start_agent(machines: Machines, plan: Plan, machine: Machine) -> Future[Agent]:
-    """Start the agent of a machine, and tell it of the nodes on others; a future, because starters take one."""
-    own = machines.nodes_of(machine)
-    joined = {each.network: None for node in plan.nodes if node.name in own for each in node.interfaces}
-    overlaid = [network for network in plan.networks if network.name in joined and not network.wire]
-    known = [network.present or objects.network_name(plan.lab, network.name) for network in overlaid]
-    sandboxes = overlays.anchor(machine.engine, plan.lab, known) if known else ""
-    limits = bool(plan.limited & own)
-    agent = agents.start(machine.engine, plan.lab, limits_nodes=limits, sandboxes=sandboxes)
-    distant = tuple(
-        messages.DistantNode(
-            name=node.name,
-            interfaces=tuple(
-                messages.PresentInterface(
-                    network=each.network, mac=each.mac, address=each.address, address6=each.address6
-                )
-                for each in node.interfaces
-                if each.network in joined
-            ),
-        )
-        for node in plan.nodes
-        if node.name not in own
-    )
-    agent.call(messages.Adopt(networks=(), nodes=(), distant=distant))
-    started: Future[Agent] = Future()
-    started.set_result(agent)
-    return started
-
-
-def _introduce(machines: Machines, plan: Plan) -> None:
-    """Have the agents tell each other of what containers of others become, whose addresses are not the lab's to give.
-
-    Raises:
-        LabError: `agents-apart`.
-    """
-    present = {network.name: network.present for network in plan.networks if network.present}
-    if not present:
-        return
-    anchors = machines.each(lambda machine: overlays.anchored(machine.engine, plan.lab))
-    key = secrets.token_hex(_KEY_BYTES)
-
-    def meet(machine: Machine) -> None:
-        sandbox, own = anchors[machine.name]
-        peers = {
-            name: {
-                other: found.addresses[present[name]]
-                for other, found in anchors.items()
-                if other != machine.name and present[name] in found.addresses
-            }
-            for name in present
-            if present[name] in own
-        }
-        anchor = f"{agents.SANDBOXES}/{sandbox}"
-        machine.runtime.connect(plan.lab).call(messages.Meet(machine=machine.name, anchor=anchor, key=key, peers=peers))
-
-    machines.each(meet)
 
 
 def _remove_from(machine: Machine, lab: str) -> None:
