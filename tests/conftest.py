@@ -13,6 +13,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from testbed import codec
@@ -23,6 +24,9 @@ from testbed.runtime.state import LabDirectory
 from tests.live import engines
 
 pytest_plugins = ["pytester"]
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # no verdict depends on the machine's speed
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]
 MARKERS = {

@@ -117,7 +117,7 @@ def without_tag(packet):
     return packet.replace(TAG, b"", 1) if packet[12:].startswith(TAG) else packet
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(frame=frames(1001, 20_000), data=st.data())
 def test_a_frame_is_cut_as_the_kernel_cuts_it(cable, frame, data):
     train = packet_of(*frame)
@@ -131,7 +131,7 @@ def test_a_frame_is_cut_as_the_kernel_cuts_it(cable, frame, data):
     assert len(part) == sum(map(len, cut[start:stop]))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(frame=frames(0, 1000))
 def test_a_checksum_is_finished_as_the_kernel_finishes_it(cable, frame):
     header, packet = frame

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.engines.userspace.core import LinkEmulator
@@ -76,7 +76,6 @@ def released(link, until):
     return out
 
 
-@settings(deadline=None)
 @given(queues, arrivals, seeds)
 def test_an_early_dropper_loses_only_what_it_counts_and_keeps_order(impairments, arrivals, seed):
     link = LinkEmulator(impairments, seed, 0)
@@ -94,14 +93,12 @@ def test_an_early_dropper_loses_only_what_it_counts_and_keeps_order(impairments,
     assert len(changed) <= stats.marked
 
 
-@settings(deadline=None)
 @given(queues, arrivals, seeds)
 def test_the_outcome_does_not_depend_on_when_the_process_wakes(impairments, arrivals, seed):
     asleep = [(wait, size, ecn, False) for wait, size, ecn, _ in arrivals]
     assert carried(LinkEmulator(impairments, seed, 0), arrivals) == carried(LinkEmulator(impairments, seed, 0), asleep)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**9), st.integers(1, 10**5), arrivals)
 def test_a_policer_passes_what_an_exact_token_bucket_passes(rate, burst, arrivals):
     link = LinkEmulator(Impairments(policer=Policer(rate_bps=rate, burst_bytes=burst)), 1, 0)
@@ -129,7 +126,6 @@ def value_at(starts, values, period, time):
     return [value for start, value in zip(starts, values, strict=True) if start <= into][-1]
 
 
-@settings(deadline=None)
 @given(steps(st.integers(0, 3 * MS)), st.integers(-MS, 5 * MS), arrivals)
 def test_a_delay_by_trace_is_that_of_the_arrival_and_keeps_order(trace, origin, arrivals):
     starts, delays, period = trace
@@ -143,7 +139,6 @@ def test_a_delay_by_trace_is_that_of_the_arrival_and_keeps_order(trace, origin, 
     assert carried(link, [(wait, size, ecn, False) for wait, size, ecn, _ in arrivals]) == expected
 
 
-@settings(deadline=None)
 @given(steps(st.sampled_from([0, CERTAIN])), st.integers(-MS, 5 * MS), arrivals)
 def test_a_loss_by_trace_is_that_of_the_arrival(trace, origin, arrivals):
     starts, losses, period = trace

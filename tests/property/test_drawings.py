@@ -34,7 +34,7 @@ def routed(draw):
 
 
 @needs_graphviz
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.one_of(files(), routed()))
 def test_drawings_of_plans(data):
     plan = resolve(loads(yaml.safe_dump(data, sort_keys=False), "file.yml"))

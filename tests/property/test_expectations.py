@@ -1,5 +1,5 @@
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.expectations import ExpectationError, evaluate, parse
@@ -43,14 +43,12 @@ def expectations(draw):
     return f"{first}{draw(others)}{draw(SPACES)}{comparison}{draw(SPACES)}{draw(part)}{draw(others)}"
 
 
-@settings(deadline=None)
 @given(expectations())
 def test_what_is_printed_reads_as_the_same(text):
     read = parse(text, KINDS)
     assert parse(str(read), KINDS) == read
 
 
-@settings(deadline=None)
 @given(
     expectations(),
     st.dictionaries(
@@ -68,7 +66,6 @@ def test_every_expectation_can_be_held_against_anything(text, values):
     assert not (outcome.passed and outcome.reason)
 
 
-@settings(deadline=None)
 @given(st.text() | st.lists(PIECES, max_size=12).map("".join))
 def test_any_text_is_an_expectation_or_told_with_its_place(text):
     try:
@@ -83,7 +80,6 @@ def test_any_text_is_an_expectation_or_told_with_its_place(text):
     assert told.code
 
 
-@settings(deadline=None)
 @given(st.text() | st.lists(PIECES, max_size=12).map("".join) | st.integers() | st.floats() | st.none() | st.booleans())
 def test_in_a_file_too(value):
     try:

@@ -4,7 +4,7 @@ from itertools import product
 from typing import Any
 
 import yaml
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from testbed.plan import resolve
@@ -76,7 +76,6 @@ def planned(data):
     return resolve(loads(yaml.safe_dump(data, sort_keys=False), "file.yml"))
 
 
-@settings(deadline=None)
 @given(files())
 def test_a_file_with_groups_is_the_plan_of_the_file_without(file):
     counts, links, workloads = file

@@ -67,7 +67,7 @@ def files(draw):
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(files())
 def test_imports(tmp_path_factory, text):
     directory = tmp_path_factory.mktemp("import")

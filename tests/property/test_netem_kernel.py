@@ -156,7 +156,7 @@ async def read(kernel):
     return [kinds[message.get_attr("TCA_KIND")].decode(message.get_attr("TCA_OPTIONS")) for message in messages]
 
 
-few = settings(max_examples=50, deadline=None)
+few = settings(max_examples=50)
 
 
 @few

@@ -3,7 +3,7 @@ from collections import Counter
 from ipaddress import IPv4Address, IPv4Network
 
 import yaml
-from hypothesis import assume, given, reject, settings
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from testbed.errors import MachineError
@@ -54,7 +54,6 @@ def plan(data, *, taken=(), **options):
     return relocate(resolve(loads(yaml.safe_dump(data, sort_keys=False), "file.yml"), **options), taken)
 
 
-@settings(deadline=None)
 @given(files(), NAMES, TAKEN)
 def test_addresses(data, lab, taken):
     try:
@@ -80,7 +79,6 @@ def test_addresses(data, lab, taken):
     assert all(count == 1 for count in Counter(workload.port for workload in made.workloads).values())
 
 
-@settings(deadline=None)
 @given(files())
 def test_the_same_text_is_the_same_plan(data):
     assert plan(data) == plan(data)
@@ -88,7 +86,6 @@ def test_the_same_text_is_the_same_plan(data):
     assert plan(data).digest == plan(data).digest
 
 
-@settings(deadline=None)
 @given(files(), NAMES, TAKEN, st.sampled_from(["docker", "netns"]))
 def test_lab_name_subnets_in_use_runtime_and_description_do_not_change_the_digest(data, lab, taken, runtime):
     try:
@@ -98,7 +95,6 @@ def test_lab_name_subnets_in_use_runtime_and_description_do_not_change_the_diges
     assert other.digest == plan(data).digest
 
 
-@settings(deadline=None)
 @given(files(), st.data())
 def test_any_change_of_impairments_changes_the_digest(data, draw):
     assume(data["links"])
@@ -109,7 +105,6 @@ def test_any_change_of_impairments_changes_the_digest(data, draw):
     assert plan(changed).digest != plan(data).digest
 
 
-@settings(deadline=None)
 @given(files(), st.randoms())
 def test_the_seed_of_a_link_does_not_depend_on_the_order_of_links(data, random):
     def seeds(made):
@@ -119,7 +114,6 @@ def test_the_seed_of_a_link_does_not_depend_on_the_order_of_links(data, random):
     assert seeds(plan(shuffled)) == seeds(plan(data))
 
 
-@settings(deadline=None)
 @given(files())
 def test_to_json_and_back(data):
     made = plan(data)

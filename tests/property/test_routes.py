@@ -43,7 +43,6 @@ def least_over(on, routers, costs, source, ends):
     return min((reached[end] for end in ends if end in reached and end != source), default=None)
 
 
-@settings(deadline=None)
 @given(graphs())
 def test_next_hops_are_on_ways_of_the_least_cost(drawn):
     on, routers, costs = drawn
@@ -66,7 +65,6 @@ def test_next_hops_are_on_ways_of_the_least_cost(drawn):
                 assert hop.cost == rest + costs.get((node, hop.via, hop.network), 1)
 
 
-@settings(deadline=None)
 @given(graphs())
 def test_a_path_ends_where_it_should_and_only_routers_are_between(drawn):
     on, routers, costs = drawn
@@ -89,7 +87,7 @@ def test_a_path_ends_where_it_should_and_only_routers_are_between(drawn):
             assert sum(costs.get(hop, 1) for hop in path) == min(spent) or set(on[source]) & set(on[destination])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(2, 7), st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=9), st.data())
 def test_the_routes_of_a_plan_lead_along_the_paths_of_the_graph(nodes, pairs, data):
     pairs = sorted({tuple(sorted(pair)) for pair in pairs if pair[0] != pair[1] and max(pair) < nodes})

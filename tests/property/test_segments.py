@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.engines.userspace.core import LinkEmulator
@@ -118,7 +118,6 @@ def apart(packet):
     return [sealed(packet)]
 
 
-@settings(deadline=None)
 @given(first=all_impairments(), later=st.lists(all_impairments(), max_size=2), seed=st.integers(0, 2**64 - 1))
 def test_packets_of_a_frame_have_the_fate_of_single_packets(first, later, seed):
     random = Random(seed)

@@ -23,7 +23,6 @@ def exact_pmf(count, trials, probability):
     return math.comb(trials, count) * probability**count * (1 - probability) ** (trials - count)
 
 
-@settings(deadline=None)
 @given(counts(), probabilities)
 def test_probabilities_are_those_of_exact_arithmetic(case, probability):
     count, trials = case
@@ -37,7 +36,6 @@ def test_probabilities_are_those_of_exact_arithmetic(case, probability):
     assert math.isclose(statistics.binomial_cdf(count, trials, float(probability)), exact, rel_tol=1e-9, abs_tol=1e-300)
 
 
-@settings(deadline=None)
 @given(counts(), probabilities)
 def test_the_p_value_is_the_sum_of_all_that_is_no_likelier(case, probability):
     count, trials = case
@@ -46,7 +44,6 @@ def test_the_p_value_is_the_sum_of_all_that_is_no_likelier(case, probability):
     assert math.isclose(statistics.binomial_test(count, trials, float(probability)), exact, rel_tol=1e-6)
 
 
-@settings(deadline=None)
 @given(counts(500), st.sampled_from([0.9, 0.95, 0.99, 0.999]))
 def test_the_bounds_are_where_a_tail_has_the_rest(case, confidence):
     count, trials = case
@@ -59,7 +56,7 @@ def test_the_bounds_are_where_a_tail_has_the_rest(case, confidence):
         assert math.isclose(statistics.binomial_cdf(count, trials, high), tail, rel_tol=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 40), probabilities)
 def test_the_interval_covers_with_at_least_its_confidence(trials, probability):
     covered = sum(
@@ -71,7 +68,6 @@ def test_the_interval_covers_with_at_least_its_confidence(trials, probability):
     assert covered >= 0.95
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=200), st.sampled_from([0.25, 0.5, 0.75]))
 def test_a_quantile_lies_in_its_interval_and_in_the_sample(values, fraction):
     ordered = sorted(values)
@@ -80,7 +76,6 @@ def test_a_quantile_lies_in_its_interval_and_in_the_sample(values, fraction):
     assert {low, high} <= {*values, -math.inf, math.inf}
 
 
-@settings(deadline=None)
 @given(st.integers(20, 200), st.sampled_from([0.25, 0.5, 0.75]), st.integers(0, 1 << 32))
 def test_the_interval_of_a_quantile_is_as_wide_as_it_must_be_and_no_wider(size, fraction, seed):
     """By the definition: the chance that the count below the quantile is at least the rank, and one rank further in."""
@@ -98,7 +93,7 @@ def test_the_interval_of_a_quantile_is_as_wide_as_it_must_be_and_no_wider(size, 
         assert sum(exact_pmf(k, size, f) for k in range(rank, size + 1)) > Fraction(1, 20) - Fraction(1, 10**12)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(20, 400), st.integers(0, 1 << 32), st.floats(0, 5), st.floats(0, 5))
 def test_what_is_drawn_from_a_distribution_and_comes_late_is_told_from_it_by_chance_only(size, seed, early, late):
     """Massart's bound holds whatever the distribution, the size, and how late or early within what is granted."""

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.engines.userspace.core import LinkEmulator
@@ -44,7 +44,6 @@ def needed_ns(bucket, bits):
     return max(at_peak, Fraction((bits - 8 * bucket.burst_bytes) * SECOND, bucket.bps), 0)
 
 
-@settings(deadline=None)
 @given(buckets, arrivals, st.integers(0, 40), st.booleans())
 def test_each_frame_leaves_as_soon_as_burst_rate_and_peak_allow_it(bucket, arrivals, overhead, at_once):
     link = link_of(bucket, overhead=overhead)
@@ -66,7 +65,6 @@ def test_each_frame_leaves_as_soon_as_burst_rate_and_peak_allow_it(bucket, arriv
         assert -1 <= time - exact <= 1
 
 
-@settings(deadline=None)
 @given(buckets, arrivals, st.integers(0, 10**7))
 def test_a_change_keeps_what_is_being_sent_and_what_waits(bucket, arrivals, after):
     link = link_of(bucket)
@@ -77,7 +75,6 @@ def test_a_change_keeps_what_is_being_sent_and_what_waits(bucket, arrivals, afte
     assert [number for _, number in before + sent(link)] == list(range(len(arrivals)))
 
 
-@settings(deadline=None)
 @given(buckets, arrivals, st.integers(60, 50_000), st.sampled_from([DropTail(), CoDel()]))
 def test_what_its_queue_does_not_hold_is_counted(bucket, arrivals, queue_bytes, discipline):
     link = link_of(bucket, queue_bytes=queue_bytes, discipline=discipline)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.topology import Topology, TopologyError, loads
@@ -56,25 +56,21 @@ def loads_or_tells(text):
         assert str(problem) in str(told)
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(), st.binary()))
 def test_anything(text):
     loads_or_tells(text)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab:-[]{}?&*!|>'\"#%@`,\n \t\\x0U~<=.1eo"))
 def test_anything_that_looks_like_yaml(text):
     loads_or_tells(text)
 
 
-@settings(deadline=None)
 @given(DATA)
 def test_any_data(data):
     loads_or_tells(yaml.safe_dump(data, allow_unicode=True))
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {"name": st.just("x"), "nodes": DATA},
@@ -85,7 +81,6 @@ def test_any_data_at_the_usual_keys(data):
     loads_or_tells(yaml.safe_dump(data, sort_keys=False))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(SHIPPED), st.data())
 def test_a_shipped_file_with_a_piece_replaced(text, data):
     start = data.draw(st.integers(0, len(text)))

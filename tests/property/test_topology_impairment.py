@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import assume, given, reject, settings
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from testbed import codec
@@ -83,7 +83,6 @@ def plan(keys, back):
     return resolve(loads(text, "file.yml", FOLDER))
 
 
-@settings(deadline=None)
 @given(IMPAIRMENTS, IMPAIRMENTS)
 def test_any_keys_give_impairments_or_an_error_with_its_path(keys, back):
     try:
@@ -95,7 +94,6 @@ def test_any_keys_give_impairments_or_an_error_with_its_path(keys, back):
         assert link.impairments.describe()
 
 
-@settings(deadline=None)
 @given(IMPAIRMENTS, st.sampled_from(sorted(changes.KEYS)), st.data())
 def test_any_change_gives_impairments_or_a_usage_error(keys, name, data):
     try:
@@ -114,7 +112,6 @@ def test_any_change_gives_impairments_or_a_usage_error(keys, name, data):
     assert changed.impairments.describe()
 
 
-@settings(deadline=None)
 @given(
     st.text() | st.text(alphabet="0123456789.,ms% \n-#t"),
     st.sampled_from([opportunities, rates, delay_steps, losses, lambda file: delays(file, "")]),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from testbed.errors import UsageError
@@ -151,7 +151,6 @@ def histories(draw):
     return states, changes_made
 
 
-@settings(deadline=None)
 @given(histories())
 def test_a_change_undone_gives_the_same_impairments_whatever_there_was_before(history):
     states, made = history
@@ -165,7 +164,6 @@ def test_a_change_undone_gives_the_same_impairments_whatever_there_was_before(hi
     assert by_hand(plan, *asked) == all_impairments
 
 
-@settings(deadline=None)
 @given(IMPAIRMENTS, IMPAIRMENTS.filter(lambda keys: set(keys) - {"profile"}))
 def test_by_hand_and_by_timeline_the_same_changes_are_refused(first, change):
     change.pop("profile", None)

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.check.capacity import bottleneck_of
@@ -110,7 +110,6 @@ def released(link, until):
         yield wakeup, int.from_bytes(packet[:4], "big")
 
 
-@settings(deadline=None)
 @given(first=all_impairments(), steps=steps, seed=st.integers(0, 2**64 - 1))
 def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
     link, model = LinkEmulator(first, seed, 0), ObviousLink(seed)
@@ -137,7 +136,6 @@ def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
     assert stats.in_flight == 0
 
 
-@settings(deadline=None)
 @given(impairments=all_impairments(), sizes=st.lists(st.integers(4, 1514), max_size=40), seed=st.integers(0, 2**64 - 1))
 def test_a_batch_is_the_same_as_one_frame_after_another(impairments, sizes, seed):
     frames = [number.to_bytes(4, "big") + bytes(size - 4) for number, size in enumerate(sizes)]
@@ -148,7 +146,6 @@ def test_a_batch_is_the_same_as_one_frame_after_another(impairments, sizes, seed
     assert list(released(together, None)) == list(released(apart, None))
 
 
-@settings(deadline=None)
 @given(impairments=all_impairments(), arrivals=st.lists(arrivals, max_size=60), seed=st.integers(0, 2**64 - 1))
 def test_frames_leave_in_order_and_never_before_their_time(impairments, arrivals, seed):
     link, now, arrived = LinkEmulator(impairments, seed, 0), 0, []

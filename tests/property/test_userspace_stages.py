@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.engines.userspace.core import LinkEmulator
@@ -129,7 +129,6 @@ def released(link, until):
     return out
 
 
-@settings(deadline=None)
 @given(impairments=all_impairments(), arrivals=arrivals, seed=st.integers(0, 2**64 - 1))
 def test_every_stage_does_what_the_obvious_model_does(impairments, arrivals, seed):
     link, now, coming = LinkEmulator(impairments, seed, 0), 0, []
@@ -145,7 +144,6 @@ def test_every_stage_does_what_the_obvious_model_does(impairments, arrivals, see
     assert link._held_bytes == link._counts.dropped_bytes
 
 
-@settings(deadline=None)
 @given(
     first=all_impairments(), second=all_impairments(), arrivals=arrivals, later=arrivals, seed=st.integers(0, 2**64 - 1)
 )
@@ -186,7 +184,6 @@ plain_rates = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(
     first=plain_rates,
     steps=st.lists(st.tuples(plain_rates | st.none(), st.integers(0, MS // 2), st.integers(60, 1514)), max_size=40),
@@ -205,7 +202,6 @@ def test_a_rate_in_changes_is_the_same_however_it_is_carried_out(first, steps, s
     assert released(mixed, 1 << 62) == released(straight, 1 << 62)
 
 
-@settings(deadline=None)
 @given(impairments=all_impairments(), arrivals=arrivals, seed=st.integers(0, 2**64 - 1))
 def test_the_outcome_of_flow_queues_does_not_depend_on_when_the_process_wakes(impairments, arrivals, seed):
     if impairments.bottleneck:

@@ -43,7 +43,7 @@ def down(entries, at_ns):
     return found
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 1 << 63), faults=st.lists(st.sampled_from(FAULTS), min_size=1, unique=True))
 def test_what_is_drawn_is_valid_and_keeps_a_majority(seed, faults):
     chaotic = loaded(faults=f"[{', '.join(faults)}]")

@@ -17,7 +17,7 @@ from testbed.workloads.starting import Start
 MS = 1_000_000
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(delays_ms=st.lists(st.integers(0, 30), min_size=1, max_size=12))
 def test_all_get_one_start_which_is_after_the_last_was_ready(delays_ms):
     chosen: list[tuple[int, int]] = []
