@@ -19,6 +19,7 @@ from testbed.lab import Lab
 from testbed.runtime.state import LabDirectory
 from testbed.topology import loads
 from tests.live import command_line
+from tests.live.lateness import wrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +120,7 @@ def within(podman: dict[str, str], lab: str, node: str, *argv: str) -> str:
 
 
 def test_a_lab_in_podman_is_like_one_in_docker(lab: Lab, podman: dict[str, str]) -> None:
-    assert all(check.passed for check in lab.check()), lab.check()
+    assert wrong(lab.check()) == []
     assert "podman" in lab.versions()["docker"]
 
     # Addresses and MACs are the plan's on every network, and names resolve.
