@@ -1,7 +1,7 @@
 """What gets across a link, by iperf3: `python -m tests.bench throughput [--guest]`, as root.
 
-Between two nodes without a link that is impaired, and with 5 ms each way, by each engine that works here. In the guest
-(tests/guest) that is netem too.
+Between two nodes without a link that is impaired, and with 5 ms each way, by each engine that works here; TCP also with
+loss and with a rate. In the guest (tests/guest) that is netem too. TCP's windows are large enough to fill the links.
 """
 
 import json
@@ -19,6 +19,7 @@ from tests.bench.bench_bringup import TESTBED, run
 
 ROOT = Path(__file__).parents[2]
 LAB = "bench-throughput"
+WINDOW_MOST = 64 << 20
 SECONDS = 4
 ROUNDS = 3
 NO_LINK = "no link impaired"
@@ -28,12 +29,18 @@ TRAFFIC: dict[str, tuple[str, ...]] = {
     "datagrams of 64 bytes": ("-u", "-b", "0", "-l", "64"),
     "datagrams of 1,400 bytes": ("-u", "-b", "0", "-l", "1400"),
 }
+MORE = {"loss of 1 in 100,000": "loss: 0.001%", "rate of 5 Gbit/s": "rate: 5gbit, queue: 10ms"}
+"""What else links have for TCP."""
 
 
-def topology(engine: str) -> str:
-    """Two nodes; with an engine, a link of 5 ms each way."""
-    links = "" if engine == NO_LINK else f"links: [{{between: [a, b], delay: 5ms, engine: {engine}}}]\n"
-    return f"name: {LAB}\nnodes: {{a: {{}}, b: {{}}}}\n{links}"
+def topology(engine: str, more: str = "") -> str:
+    """Two nodes; with an engine, a link of 5 ms each way, and more in one direction."""
+    window = f'"4096 131072 {WINDOW_MOST}"'
+    node = f"{{sysctls: {{net.ipv4.tcp_rmem: {window}, net.ipv4.tcp_wmem: {window}}}}}"
+    back = f"{{from: b, to: a, delay: 5ms, engine: {engine}}}"
+    there = f"{{from: a, to: b, delay: 5ms, engine: {engine}{more and f', {more}'}}}"
+    links = "" if engine == NO_LINK else f"links: [{there}, {back}]\n"
+    return f"name: {LAB}\nnodes: {{a: {node}, b: {node}}}\n{links}"
 
 
 def iperf3(options: tuple[str, ...]) -> float:
@@ -54,18 +61,25 @@ def measure(engines: tuple[str, ...] = ("userspace",)) -> Iterator[dict[str, Any
         print("skipped: apt-get install iperf3")
         return
     for engine in (NO_LINK, *engines):
-        with TemporaryDirectory() as directory:
-            file = Path(directory, f"{LAB}.yml")
-            file.write_text(topology(engine))
-            run(TESTBED, "up", file, "--runtime", "netns")
-            try:
-                for what, options in TRAFFIC.items():
-                    load = os.getloadavg()[0]
-                    rates = sorted(iperf3(options) for _ in range(ROUNDS))
-                    rate, unit = (rates[ROUNDS // 2], "/s") if options else (rates[ROUNDS // 2] / 1e6, "Mbit/s")
-                    yield {"who": engine, "what": what, "rate": rate, "unit": unit, "load": load}
-            finally:
-                run(TESTBED, "down", LAB)
+        yield from _measured(engine, topology(engine), TRAFFIC)
+        if engine != NO_LINK:
+            for what, more in MORE.items():
+                yield from _measured(f"{engine}, {what}", topology(engine, more), {"TCP": ()})
+
+
+def _measured(who: str, text: str, traffic: dict[str, tuple[str, ...]]) -> Iterator[dict[str, Any]]:
+    with TemporaryDirectory() as directory:
+        file = Path(directory, f"{LAB}.yml")
+        file.write_text(text)
+        run(TESTBED, "up", file, "--runtime", "netns")
+        try:
+            for what, options in traffic.items():
+                load = os.getloadavg()[0]
+                rates = sorted(iperf3(options) for _ in range(ROUNDS))
+                rate, unit = (rates[ROUNDS // 2], "/s") if options else (rates[ROUNDS // 2] / 1e6, "Mbit/s")
+                yield {"who": who, "what": what, "rate": rate, "unit": unit, "load": load}
+        finally:
+            run(TESTBED, "down", LAB)
 
 
 def measure_in_guest() -> Iterator[dict[str, Any]]:
