@@ -128,9 +128,9 @@ def goals(measured: dict[str, list[Figure]]) -> Iterator[str]:
         said, reached, load = "not measured", "", ""
         if found and found[goal.figure]:
             value = goal.value(found)
-            said, reached = f"{value:.2f} {goal.unit}", "yes" if goal.reached(value) else "no"
+            said, reached = f"{rounded(value)} {goal.unit}", "yes" if goal.reached(value) else "no"
             load = f"{found['load']:.1f}"
-        limit = f"{'at least' if goal.more else 'at most'} {goal.limit:,.4g} {goal.unit}"
+        limit = f"{'at least' if goal.more else 'at most'} {rounded(goal.limit)} {goal.unit}"
         yield f"| {goal.what} | {limit} | {said} | {reached} | {load} |"
 
 
@@ -145,6 +145,11 @@ def beside(measured: dict[str, list[Figure]]) -> Iterator[Goal]:
             yield Goal(
                 "50 containers, up: at the floor, within a tenth", "docker", "up", limit, "s", OURS | {"nodes": 50}
             )
+
+
+def rounded(value: float) -> str:
+    """A figure with three digits, or all before the decimal point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def table(figures: list[Figure], columns: dict[str, str]) -> str:
