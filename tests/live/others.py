@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 
 from testbed.agent import messages
@@ -21,14 +22,14 @@ def docker(*argv):
     return subprocess.run(["docker", *argv], capture_output=True, text=True, check=True).stdout.strip()
 
 
-class Containers:
+class Containers(ABC):
     """Containers of somebody's on a bridge network of theirs, by short names."""
 
     network: str
 
+    @abstractmethod
     def container(self, which):
         """The name that the Docker Engine knows a container by."""
-        raise NotImplementedError
 
     def identity(self, which):
         """What tells a container when it has been made anew."""

@@ -135,7 +135,7 @@ def test_a_machine_that_does_not_confirm_is_named(monkeypatch):
             await asyncio.sleep(0)
             assert "the agent on machine west does not know the MAC of node web" in east.agent.problems()[0]
             await west.meet()
-            while west.senders != {mac(9): "web", mac(3): "db"}:  # noqa: ASYNC110  # it is told again and again
+            while west.senders != {mac(9): "web", mac(3): "db"}:  # noqa: ASYNC110  # east sends the news again every second
                 await asyncio.sleep(0.01)
             while east.agent.problems():  # noqa: ASYNC110  # until the confirmation is back
                 await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Wires between machines: what carries them, as both machines are told."""
+"""The VXLANs that carry wires between machines: both ends of a wire get the same number and each other's address."""
 
 import pytest
 
