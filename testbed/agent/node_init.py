@@ -5,7 +5,8 @@ parents have ended, and reaps them; when it ends, the kernel kills all others of
 
 It is forked from the agent. It has the node's network, host name, `/etc/hosts`, `/proc` and `/sys`, which everything
 that it starts inherits. The agent talks to it over a socket that keeps messages apart (SOCK_SEQPACKET), in JSON: it
-gets `Start`, `Signal` and `SignalAll`, and sends `Started` or `Refused`, then `Paused` and at last `Ended`.
+gets `Start`, `Signal` and `SignalAll`, and sends `Started` or `Refused`, then `Paused` and at last `Ended`. If it can't
+set up the node or go on, it sends `Failed` and ends.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from testbed.agent.nodes import Node
 
 MESSAGE_BYTES = 4096
+_REASON_CHARACTERS = 500
 _FDS = 4
 _STREAMS = 3
 
@@ -91,6 +93,12 @@ class Ended(_Message, frozen=True, kw_only=True):
     status: int
 
 
+class Failed(_Message, frozen=True, kw_only=True):
+    """The first process ends, about no command (0), for this reason."""
+
+    reason: str
+
+
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A command: what `subprocess.Popen` gets. With `tty`, its standard input becomes the controlling terminal."""
 
@@ -100,7 +108,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tty: bool
 
 
-Report = Started | Refused | Signalled | Paused | Ended
+Report = Started | Refused | Signalled | Paused | Ended | Failed
 
 _REQUESTS: Final[msgspec.json.Decoder[Start | Signal | SignalAll]] = msgspec.json.Decoder(Start | Signal | SignalAll)
 REPORTS: Final[msgspec.json.Decoder[Report]] = msgspec.json.Decoder(Report)
@@ -110,7 +118,7 @@ REPORTS: Final[msgspec.json.Decoder[Report]] = msgspec.json.Decoder(Report)
 def fork(node: Node) -> tuple[int, socket.socket]:
     """Start the first process of a node, and return its pid and the socket to talk to it.
 
-    If it can't set up the node, it writes why to the agent's log and ends.
+    If it can't set up the node, it sends why and ends.
     """
     surroundings.prepare(node)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -129,8 +137,10 @@ def _run(node: Node, control: socket.socket) -> NoReturn:
         _enter(node, control)
         _Init(control, node.surroundings).serve()
         status = 0
-    except BaseException as error:  # noqa: BLE001  # the log is all that is left of it
-        os.write(2, f"node {node.name}: its first process ended: {error!r}\n".encode())
+    except BaseException as error:  # noqa: BLE001  # the agent tells it
+        reason = f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS]
+        with suppress(OSError):  # the agent has ended
+            control.send(msgspec.json.encode(Failed(id=0, reason=reason)))
     finally:
         os._exit(status)
 

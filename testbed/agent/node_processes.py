@@ -47,6 +47,8 @@ class NodeProcesses:
         self._control.setblocking(False)  # noqa: FBT003
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         reap(self.pid, self._ended)
+        self._failure = ""
+        """Why the first one ended, as it said itself."""
         self._turn = asyncio.Lock()
         self._number = 0
         """Of the last message that is to be answered."""
@@ -87,12 +89,7 @@ class NodeProcesses:
                     answer = await self._ask(node_init.Start(id=number), file.fileno(), *streams.theirs)
         except (TimeoutError, ConnectionError) as error:
             streams.close()
-            why = f"does not answer within {_ANSWER_SECONDS} s" if isinstance(error, TimeoutError) else "has ended"
-            raise LabError(
-                "not-in-node",
-                f"could not start {argv[0]} in {self._node.name}: the node's first process {why}",
-                "take the lab down and bring it up again; its agent.log may say why",
-            ) from None
+            raise await self._not_in_node(f"could not start {argv[0]} in {self._node.name}", error) from None
         finally:
             streams.hand_over()
         if isinstance(answer, node_init.Refused):
@@ -113,9 +110,19 @@ class NodeProcesses:
             async with self._turn, asyncio.timeout(_ANSWER_SECONDS):
                 self._number += 1
                 await self._ask(node_init.SignalAll(id=self._number, number=number))
-        except (TimeoutError, ConnectionError):
-            message = f"could not signal the processes of {self._node.name}: the node's first process does not answer"
-            raise LabError("not-in-node", message, "take the lab down and bring it up again") from None
+        except (TimeoutError, ConnectionError) as error:
+            raise await self._not_in_node(f"could not signal the processes of {self._node.name}", error) from None
+
+    async def _not_in_node(self, what: str, error: TimeoutError | ConnectionError) -> LabError:
+        """Return the error that something could not be done, with why the node's first process does nothing for it."""
+        if isinstance(error, TimeoutError):
+            why = f"does not answer within {_ANSWER_SECONDS} s"
+        else:
+            await asyncio.shield(self._listening)
+            status = await asyncio.shield(self._ended)
+            why = f"has ended: {self._failure or f'status {status}'}"
+        hint = "take the lab down and bring it up again"
+        return LabError("not-in-node", f"{what}: the node's first process {why}", hint)
 
     async def kill(self) -> None:
         """Kill all processes of the node, the first one too; the kernel does so in one step."""
@@ -163,6 +170,9 @@ class NodeProcesses:
                 process.ended.set_result(status)
             case node_init.Paused(id=number, paused=paused) if process := self._running.get(number):
                 process.note_pause(paused=paused, counts=not self.is_held)
+            case node_init.Failed(reason=reason):
+                _log.error("node %s: its first process ends: %s", self._node.name, reason)
+                self._failure = reason
             case node_init.Started() | node_init.Refused() | node_init.Signalled():
                 if report.id == self._number and self._answer and not self._answer.done():
                     self._answer.set_result(report)

@@ -45,7 +45,8 @@ _NOT_FILES = ("overlay", "nsfs", "autofs")
 def layered(*further: str) -> Mapping[str, tuple[str, ...]]:
     """Return the directories to give a layer: those that this user may write to, with the mounts below each.
 
-    Cached: the agent's mount namespace does not change, and has what a node's begins with.
+    Cached: the agent's mount namespace has what a node's begins with, and gets no more. What is mounted there goes when
+    its directory is removed outside.
 
     Args:
         further: directories that get a layer too: of the user, and of the topology.
@@ -95,7 +96,8 @@ def mount_layers(*further: str) -> None:
             continue
         for path, tree in hidden[place]:
             mounts.make_read_only(tree=tree)
-            mounts.attach(tree, path)
+            with suppress(FileNotFoundError):  # whoever mounted it has removed its directory meanwhile
+                mounts.attach(tree, path)
     mounts.mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     resolver = Path("/etc/resolv.conf").resolve()  # systemd-resolved's is in /run
     if resolver.is_relative_to("/run"):

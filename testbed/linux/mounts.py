@@ -104,8 +104,10 @@ def attach(tree: int, target: str) -> None:
         OSError: as the kernel says.
     """
     place = _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH
-    _checked(_libc.syscall(_MOVE_MOUNT, tree, b"", *place), f"move_mount to {target}")
-    os.close(tree)
+    try:
+        _checked(_libc.syscall(_MOVE_MOUNT, tree, b"", *place), f"move_mount to {target}")
+    finally:
+        os.close(tree)
 
 
 def make_read_only(path: str = "", tree: int = _AT_FDCWD) -> None:

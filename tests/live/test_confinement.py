@@ -205,3 +205,47 @@ def test_containers_have_dockers_defaults_and_no_socket_of_it(docker):
     for node in ("a", "b"):
         assert shell(docker, node, "id -u").stdout != "0\n"  # the testbed's own image has another user
         assert shell(docker, node, "find / -not -path '/proc/*' '(' -type s -o -type b ')' 2>/dev/null").stdout == ""
+
+
+VANISHING = """
+import os, subprocess, sys
+from testbed.agent import own_files
+from testbed.linux import mounts, namespaces
+
+place = sys.argv[1]
+namespaces.unshare(namespaces.NEWNS)
+mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
+mounts.mount("tmpfs", place, "tmpfs")
+assert any(place in below for below in own_files.layered().values())
+copied, copied_wake = os.pipe()
+gone, gone_wake = os.pipe()
+if not os.fork():
+    namespaces.unshare(namespaces.NEWNS)
+    make_read_only = mounts.make_read_only
+
+    def once_the_mount_has_gone(path="", **options):
+        if path == "/":  # all mounts are copied, and none is attached yet
+            os.write(copied_wake, b"x")
+            os.read(gone, 1)
+        make_read_only(path, **options)
+
+    mounts.make_read_only = once_the_mount_has_gone
+    own_files.mount_layers()
+    assert not os.path.exists(place)
+    print("set up", flush=True)
+    os._exit(0)
+os.read(copied, 1)
+subprocess.run(["umount", place], check=True)
+os.rmdir(place)
+os.write(gone_wake, b"x")
+os.wait()
+"""
+"""Removes a mount and its directory while a node is set up: what a container's /dev/shm does when it ends."""
+
+
+@pytest.mark.netns
+def test_a_mount_that_goes_while_a_node_is_set_up_is_no_failure(tmp_path):
+    (place := tmp_path / "mounted").mkdir()
+    done = subprocess.run([sys.executable, "-c", VANISHING, place], capture_output=True, text=True, check=False)
+    assert done.stdout == "set up\n", done.stderr
+    assert not place.exists()

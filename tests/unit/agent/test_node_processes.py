@@ -34,6 +34,10 @@ class First:
     def says(self, report):
         self._theirs.send(msgspec.json.encode(report))
 
+    def dies(self):
+        self._theirs.close()
+        self._process.kill()
+
     async def end(self, processes):
         self._theirs.close()
         await processes.kill()
@@ -87,3 +91,28 @@ def test_reports_about_nothing_that_was_asked_are_ignored(first):
             await first.end(processes)
 
     asyncio.run(asyncio.wait_for(reported(), 30))
+
+
+@pytest.mark.parametrize(
+    ("reports", "reason"),
+    [([node_init.Failed(id=0, reason="OSError: no space")], "OSError: no space"), ([], "status -9")],
+)
+def test_a_command_is_not_started_for_the_reason_that_the_first_process_ended(first, reports, reason):
+    async def refusal():
+        processes = node_processes.NodeProcesses(first.node)
+        try:
+            starting = asyncio.create_task(processes.start(["true"], environment={}))
+            await first.got()
+            for report in reports:
+                first.says(report)
+            first.dies()
+            with pytest.raises(LabError) as caught:
+                await starting
+            with pytest.raises(LabError, match=reason):
+                await processes.signal_all(signal.SIGSTOP)
+            return caught.value.message
+        finally:
+            await first.end(processes)
+
+    message = asyncio.run(asyncio.wait_for(refusal(), 30))
+    assert message == f"could not start true in a: the node's first process has ended: {reason}"
