@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from testbed.check.judging import TIMING
 
+RUNS = 3
+BUSY = "this machine was too busy"
+"""What a run says itself, among the reasons not to trust it."""
+
 
 def is_lateness(finding):
     """Whether a finding may be this machine's rather than the link's: a delay that is too long."""
@@ -21,6 +25,32 @@ def wrong(checks):
     ]
 
 
+def unmet(run):
+    """The expectations of a run that are not met."""
+    return [outcome for outcome in run.outcomes if not outcome.passed]
+
+
 def only_late(run):
     """Whether all that was not as expected of a run is lateness of its links, found before its workloads."""
-    return run.is_whole and all(outcome.passed for outcome in run.outcomes) and not wrong(run.checks)
+    return run.is_whole and not unmet(run) and not wrong(run.checks)
+
+
+def no_verdict(run):
+    """Whether a run that is not as expected tells nothing: this machine was too busy for it, as it says itself."""
+    said = any(BUSY in reason for reason in run.distrust)
+    late = any(not finding.passed for check in run.checks for finding in check.findings)
+    return (only_late(run) and late) or (said and run.is_whole and not wrong(run.checks))
+
+
+def judged(attempt, is_fine=lambda run: not unmet(run)):
+    """The first run that is fine or is a verdict, of at most three.
+
+    Args:
+        attempt: makes a run, and returns it.
+        is_fine: whether a run is as expected, so that nothing has to be known about this machine.
+    """
+    for _ in range(RUNS):
+        run = attempt()
+        if is_fine(run) or not no_verdict(run):
+            break
+    return run

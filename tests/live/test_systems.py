@@ -9,6 +9,7 @@ import secrets
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,7 @@ from testbed.runs import load as load_run
 from testbed.topology import find
 from tests.conftest import remains
 from tests.live.command_line import run
+from tests.live.lateness import judged, unmet
 from tests.live.own_programs import without_images
 
 pytestmark = pytest.mark.live
@@ -59,14 +61,10 @@ def begun(request, tmp_path_factory):
             if all(map(shutil.which, NEEDED[name])):
                 faulty, calm = (tmp_path_factory.mktemp(f"{name}-{each}") for each in ("faulty", "calm"))
                 runs[name] = (
-                    pool.submit(carried_out, without_images(name, faulty), faulty / "results"),
+                    pool.submit(judged, partial(carried_out, without_images(name, faulty), faulty / "results")),
                     pool.submit(carried_out, without_faults(without_images(name, calm)), calm / "results"),
                 )
         yield runs
-
-
-def unmet(result):
-    return [each for each in result.outcomes if not each.passed]
 
 
 @pytest.mark.netns
