@@ -3,7 +3,7 @@
 What a node writes is in memory, seen by no other node and not by the machine, and goes with the node, as in a
 container. What leads out of the node is hidden: /run, where the sockets of the machine's services and of agents are,
 and all devices but those without effect outside. A Unix socket that is elsewhere in a layered directory can't be
-connected to, because overlayfs gives it another inode.
+connected to, because overlayfs gives it another inode; one that is mounted there is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from testbed.linux import mounts
 from testbed.linux.mounts import MS_NODEV, MS_NOEXEC, MS_NOSUID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from testbed.linux.mounts import Mount
 
 _SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108  # of the node
 _OF_THE_KERNEL = ("proc", "sys", "dev", "run")
@@ -38,7 +40,7 @@ _SETTINGS = ("sys", "sysrq-trigger", "acpi", "asound", "bus", "fs", "irq", "mtrr
 """What of /proc writes to the machine; as in Docker's containers (Docker's source, oci/defaults.go)."""
 
 _NOT_FILES = ("overlay", "nsfs", "autofs")
-"""Kinds of mounts in layered directories that nodes don't see: containers' files and namespaces."""
+"""Kinds of mounts in layered directories that nodes don't see, nor what is below: containers' files and namespaces."""
 
 
 @cache
@@ -62,11 +64,29 @@ def layered(*further: str) -> Mapping[str, tuple[str, ...]]:
         if not over or places[max(over, key=len)] != device:
             places[place] = device
     below: dict[str, list[str]] = {place: [] for place in places}
-    for path, kind in sorted(dict(mounts.present(Path("/proc/self/mountinfo"))).items()):
+    for path in _seen(sorted(mounts.present(Path("/proc/self/mountinfo")), key=lambda mount: mount.path)):
         over = [place for place in places if path != place and _is_within(path, place)]
-        if over and kind not in _NOT_FILES:
+        if over:
             below[max(over, key=len)].append(path)
     return {place: tuple(paths) for place, paths in below.items()}
+
+
+def _seen(found: Sequence[Mount]) -> Iterator[str]:
+    """Yield the paths of mounts that nodes see: none of a kind in `_NOT_FILES`, of nothing in /run, and none below those.
+
+    Args:
+        found: all mounts, those below another after it.
+    """
+    over_run = [mount for mount in found if mount.path in {"/", "/run"}][-1]
+    run = over_run.root if over_run.path == "/run" else f"{over_run.root.rstrip('/')}/run"
+    last = {mount.path: mount for mount in found}
+    hidden: list[str] = []
+    for path, mount in last.items():
+        of_run = mount.device == over_run.device and _is_within(mount.root, run)
+        if mount.path != "/" and (of_run or mount.kind in _NOT_FILES):
+            hidden.append(path)
+        elif not any(_is_within(path, each) for each in hidden):
+            yield path
 
 
 def mount_layers(*further: str) -> None:
@@ -107,14 +127,15 @@ def mount_layers(*further: str) -> None:
 
 def _is_within(path: str, directory: str) -> bool:
     """Whether a path is a directory or leads into it. `Path.is_relative_to` is slow."""
-    return f"{path}/".startswith(f"{directory}/")
+    return f"{path}/".startswith(f"{directory.rstrip('/')}/")
 
 
 def _copies(paths: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Yield copies of mounts, with their paths."""
+    """Yield copies of mounted files and directories, with their paths; sockets and devices are left out."""
     for path in paths:
         with suppress(OSError):  # an ordinary user may copy no part of what is mounted below another
-            if not Path(path).samefile("/run"):
+            mode = Path(path).stat().st_mode
+            if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
                 yield path, mounts.copied(path, recursive=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,12 +131,33 @@ def can_make_read_only() -> bool:
     return not (refused < 0 and ctypes.get_errno() == errno.ENOSYS)
 
 
-def present(mountinfo: Path) -> Iterator[tuple[str, str]]:
-    """Yield the path and the kind of file system of each mount, as proc(5) lists them in /proc/PID/mountinfo."""
+class Mount(NamedTuple):
+    """A mount, as proc(5) describes it in /proc/PID/mountinfo.
+
+    Attributes:
+        device: the number of the file system, `major:minor`.
+        root: which of its directories or files is mounted.
+        path: where.
+        kind: of file system.
+    """
+
+    device: str
+    root: str
+    path: str
+    kind: str
+
+
+def present(mountinfo: Path) -> Iterator[Mount]:
+    """Yield the mounts that /proc/PID/mountinfo lists, in its order: of several at one path, the last one is seen."""
     for line in mountinfo.read_bytes().splitlines():
         before, _, after = line.partition(b" - ")
-        path = before.split()[4].decode("unicode_escape").encode("latin-1")  # \040 is a space
-        yield os.fsdecode(path), after.split()[0].decode()
+        _, _, device, root, path, *_ = before.split()
+        yield Mount(device.decode(), _unescaped(root), _unescaped(path), after.split()[0].decode())
+
+
+def _unescaped(path: bytes) -> str:
+    """Return a path of mountinfo, in which some characters are octal numbers after a backslash."""
+    return os.fsdecode(path.decode("unicode_escape").encode("latin-1"))
 
 
 def resize(root: int, size_bytes: int) -> None:

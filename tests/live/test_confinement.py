@@ -8,6 +8,8 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -197,6 +199,24 @@ def test_no_socket_of_the_machine_takes_a_nodes_connection(netns, directory):
             done = netns["a"].run(["python3", "-c", CONNECT, str(path)])
             assert done.status != 0, path
             assert "ConnectionRefusedError" in done.stderr or "FileNotFoundError" in done.stderr
+
+
+@pytest.mark.netns
+def test_no_socket_that_is_mounted_elsewhere_takes_a_nodes_connection(lab_name, tmp_path):
+    text = "{name: apart, nodes: {a: {}}}"
+    with tempfile.TemporaryDirectory(dir="/run") as own, socket.socket(socket.AF_UNIX) as service, ExitStack() as undo:
+        service.bind(f"{own}/service.sock")
+        service.listen()
+        (file := tmp_path / "socket").touch()
+        (directory := tmp_path / "services").mkdir()
+        for source, target in ((f"{own}/service.sock", file), (own, directory)):
+            subprocess.run(["mount", "--bind", source, target], check=True)
+            undo.callback(subprocess.run, ["umount", target], check=True)
+        with Lab.up(loads(text, "apart.yml"), name=lab_name, runtime="netns") as lab:
+            for path in (file, directory / "service.sock"):
+                subprocess.run([sys.executable, "-c", CONNECT, path], check=True)
+                done = lab["a"].run(["python3", "-c", CONNECT, str(path)])
+                assert "ConnectionRefusedError" in done.stderr or "FileNotFoundError" in done.stderr, path
 
 
 @pytest.mark.docker
