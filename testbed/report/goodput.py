@@ -16,7 +16,7 @@ from testbed.report.stage import listed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.analysis.samples import Flow
+    from testbed.analysis.samples import BinnedPayload
     from testbed.report.stage import Group, Stage
 
 _SECOND = 1_000_000_000
@@ -48,7 +48,7 @@ def goodput(stage: Stage) -> Iterator[Figure]:
     yield stage.figure(f"Goodput of {listed([group.name for group in groups])}", panels, note=note)
 
 
-def _flows(group: Group) -> list[Flow]:
+def _flows(group: Group) -> list[BinnedPayload]:
     return [member.flow for member in group.members if member.flow is not None]
 
 
