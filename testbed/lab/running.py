@@ -75,7 +75,7 @@ def run(
             writer.checked(_checked(lab, observer, budget_s=budget_s))
             writer.checked_nats(_checked_nats(lab, observer))
         watch.follow()
-        lab.agent.call(messages.Restart())  # nothing of the probes is in flight or counted any more
+        lab.agent.call(messages.RestartAllLinks())  # nothing of the probes is in flight or counted any more
         before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
         clocks = lab.agent.compare_clocks()

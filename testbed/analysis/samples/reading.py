@@ -138,7 +138,7 @@ def read(path: Path, workload: Workload, limit: int = LIMIT) -> Samples:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedSamples:
     """The samples of a run.
 
     Attributes:
@@ -150,7 +150,7 @@ class Recorded:
     problems: Mapping[str, str]
 
 
-def read_all(run: Run) -> Recorded:
+def read_all(run: Run) -> RecordedSamples:
     """Read the samples of a run's workloads; unreadable files are recorded as problems."""
     samples, problems = {}, {}
     limit = min(LIMIT, max(_LEAST_BINS, _MOST_BINS // max(1, len(run.plan.workloads))))
@@ -161,4 +161,4 @@ def read_all(run: Run) -> Recorded:
             continue
         except (OSError, RecordError, ValueError) as error:
             problems[workload.name] = str(error) or type(error).__name__
-    return Recorded(samples=samples, problems=problems)
+    return RecordedSamples(samples=samples, problems=problems)
