@@ -9,7 +9,7 @@ A type is a dataclass whose annotations say all there is to know (`msgspec` read
 - a field with the metadata `OMIT_DEFAULT` is left out as long as it has its default.
 
 Messages, which are not stored, may be `msgspec.Struct`s instead: these are made faster. A class that is neither has a
-JSON form if it is a `Variant` or an `OwnForm`, such as a `Text`.
+JSON form if it is a `Variant` or an `OwnForm`, such as a `TextForm`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class OwnForm(ABC):
         """
 
 
-class Text(OwnForm):
+class TextForm(OwnForm):
     """Base of classes whose JSON form is a text: `str` of an instance makes it."""
 
     JSON_SCHEMA: ClassVar[Mapping[str, Any]] = MappingProxyType({"type": "string"})

@@ -5,10 +5,10 @@ and imports nothing heavy. Its parts are modules of the package, each imported w
 
 | module | contents |
 |---|---|
-| `keys` | the model of its keys in a file, a subclass of `testbed.topology.workloads.Workload` or `Work` |
+| `keys` | the model of its keys in a file, a subclass of `testbed.topology.workloads.WorkloadKeys` or `Work` |
 | `summary` | the class that makes the summary of a record, a subclass of `testbed.workloads.summarisers.Base` |
 | `traffic` | `client(spec, owner)`, `server(spec, owner)`, `prepare(spec)`: the work of its endpoint processes |
-| `program` | instead of `traffic`: `Client`, `Server`, each a `testbed.workloads.programs.Reader` of a program |
+| `program` | instead of `traffic`: `Client`, `Server`, each a `testbed.workloads.programs.OutputReader` of a program |
 
 `testbed.topology.workloads` imports the `keys` of all kinds: import it before a `keys` module of your own.
 

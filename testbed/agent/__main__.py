@@ -27,7 +27,7 @@ from testbed.agent.journal import Journal, undo
 from testbed.agent.members import Members
 from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.server import Server
+from testbed.agent.server import AgentServer
 from testbed.agent.tasks import cancelled
 from testbed.agent.way_out import WayOut
 from testbed.agent.wires import Wires
@@ -38,7 +38,7 @@ from testbed.errors import MachineError, TestbedError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from testbed.agent.docker_engine import DockerEngine
+    from testbed.agent.docker_engine import LocalDockerEngine
     from testbed.agent.faults import NodeFaults
 
 
@@ -151,7 +151,7 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
     attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine), Wires(wiring, devices), events)
     leads_out = lab_journal if arguments.isolate else None
     way_out = WayOut(arguments.lab, machine, wiring, devices, leads_out) if leads_out else None
-    server = Server(
+    server = AgentServer(
         arguments.lab,
         wiring,
         impaired,
@@ -189,10 +189,10 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
             aliases.sweep(route, arguments.lab)
 
 
-def _docker_engine(path: Path) -> DockerEngine:
-    from testbed.agent.docker_engine import DockerEngine  # noqa: PLC0415  # it imports an HTTP client
+def _docker_engine(path: Path) -> LocalDockerEngine:
+    from testbed.agent.docker_engine import LocalDockerEngine  # noqa: PLC0415  # it imports an HTTP client
 
-    return DockerEngine(path)
+    return LocalDockerEngine(path)
 
 
 async def _give_back(wiring: Wiring, node_faults: NodeFaults, way_out: WayOut | None) -> None:
@@ -222,7 +222,7 @@ def _listen(listener: socket.socket, path: Path) -> None:
     temporary.rename(path)
 
 
-def _lifeline(server: Server) -> None:
+def _lifeline(server: AgentServer) -> None:
     """Standard input ended: the command that was bringing the lab up has ended, or the lab is up."""
     asyncio.get_running_loop().remove_reader(0)
     if not server.reports.is_up:

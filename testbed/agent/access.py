@@ -19,7 +19,7 @@ from testbed.agent import u32
 from testbed.agent.filters import add_hook
 from testbed.agent.match_rules import LINE_NUMBERS, MatchTables
 from testbed.agent.netlink import CREATE, EXCL
-from testbed.agent.ports import Line
+from testbed.agent.ports import AccessLine
 from testbed.agent.u32 import Onward
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class AccessLines:
         """
         route, devices = port.side.route, self.devices(port.side)
         inner, outer = devices.make_line(f"line of {port}", port.mtu, port.bridge)
-        self.wiring.add_line(port, Line(inner, outer))
+        self.wiring.add_line(port, AccessLine(inner, outer))
         self._closed.append(port)
         devices.mute(port.index)
         for here, there in ((port.index, inner), (inner, port.index)):

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from testbed.agent import switch
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.nodes import devices_of, of_namespace, of_process
-from testbed.agent.ports import Place, Port, Side
+from testbed.agent.ports import DevicePlace, Port, Side
 from testbed.errors import LabError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.agent.messages import DistantNode, PresentNetwork, PresentNode
-    from testbed.agent.nodes import Node
-    from testbed.agent.switch import Device
+    from testbed.agent.messages import AdoptedNetwork, DistantNode, PresentNode
+    from testbed.agent.nodes import NodeNamespaces
+    from testbed.agent.switch import NetworkDevice
     from testbed.agent.wiring import Wiring
 
 
@@ -30,7 +30,7 @@ def know_distant(wiring: Wiring, nodes: Sequence[DistantNode]) -> None:
             wiring.add_distant(node.name, each.network, each.mac, addresses)
 
 
-async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Sequence[PresentNode]) -> None:
+async def adopt(wiring: Wiring, networks: Sequence[AdoptedNetwork], nodes: Sequence[PresentNode]) -> None:
     """Find the ports of existing nodes on existing networks.
 
     Raises:
@@ -82,7 +82,7 @@ async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Seque
             )
 
 
-def _behind(wiring: Wiring, node: Node, device: Device, *, elsewhere: bool) -> Place | None:
+def _behind(wiring: Wiring, node: NodeNamespaces, device: NetworkDevice, *, elsewhere: bool) -> DevicePlace | None:
     """Find the other end of a node's interface.
 
     Args:
@@ -93,7 +93,7 @@ def _behind(wiring: Wiring, node: Node, device: Device, *, elsewhere: bool) -> P
     """
     for side in wiring.sides:
         if port := switch.other_end(node.network, device, side.fd):
-            return Place(side, port)
+            return DevicePlace(side, port)
     if device.peer_namespace is None or not elsewhere:
         return None
     for path in namespaces.known_networks(*(each.path for each in wiring.nodes.values())):
@@ -109,5 +109,5 @@ def _behind(wiring: Wiring, node: Node, device: Device, *, elsewhere: bool) -> P
             with namespaces.inside(fd):
                 side = Side(os.fstat(fd).st_ino, fd, RouteSocket(), str(path))
             wiring.elsewhere[side.number] = side
-            return Place(side, port)
+            return DevicePlace(side, port)
     return None

@@ -9,7 +9,7 @@ from testbed.agent import device_requests, switch
 
 if TYPE_CHECKING:
     from testbed.agent.netlink import RouteSocket
-    from testbed.agent.switch import Device
+    from testbed.agent.switch import NetworkDevice
 
 _ALIASES = "testbed "
 _PORT = "port of "
@@ -25,7 +25,7 @@ def of_port(purpose: str) -> str:
     return f"{_PORT}{purpose}"
 
 
-def carries_links(device: Device) -> bool:
+def carries_links(device: NetworkDevice) -> bool:
     """Whether a lab's agent, of this lab or another, made a device for links, not as the port of a node."""
     _, _, purpose = device.alias.removeprefix(_ALIASES).partition(" ")
     return device.alias.startswith(_ALIASES) and not purpose.startswith(_PORT)

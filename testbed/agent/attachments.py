@@ -23,8 +23,8 @@ from testbed.agent.messages import AttachmentReport
 from testbed.agent.new_ports import STARTING_SECONDS, NewPorts
 from testbed.agent.port_events import PortEvents
 from testbed.agent.port_problems import addresses, closed_ports, problems
-from testbed.agent.ports import Place
-from testbed.agent.switch import Device, Gone, Learned
+from testbed.agent.ports import DevicePlace
+from testbed.agent.switch import Gone, Learned, NetworkDevice
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Attachments:
                     self._new.leave_alone(key, network)  # of an overlay: the driver's ports, and the lab's anchor's
                 if network not in self.wiring.open_networks or self.wiring.port_at(key):
                     continue
-                if await self.members.is_no_node(Place(side, device)):
+                if await self.members.is_no_node(DevicePlace(side, device)):
                     self._new.leave_alone(key, network)
 
     def begin(self) -> None:
@@ -183,14 +183,14 @@ class Attachments:
             return
         for event in switch.events(messages):
             match event:
-                case Device():
+                case NetworkDevice():
                     self._appeared(side, event)
                 case Gone():
                     self._disappeared((side.number, event.index))
                 case Learned():
                     self._was_learned(side, event)
 
-    def _appeared(self, side: Side, device: Device) -> None:
+    def _appeared(self, side: Side, device: NetworkDevice) -> None:
         if self._new.appeared(side, device):
             self._stir()
 
@@ -293,7 +293,7 @@ class Attachments:
         (device,) = switch.devices(new.side.route, key[1])
         if not device.connected:
             return
-        port = self.wiring.port_at(key) or await self.members.owner_of(Place(new.side, device), new.network)
+        port = self.wiring.port_at(key) or await self.members.owner_of(DevicePlace(new.side, device), new.network)
         if key not in self._new.by_key:
             return  # it has gone while the Docker Engine was asked
         if isinstance(port, Unowned):

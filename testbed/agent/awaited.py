@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from testbed.agent.nodes import Node
+from testbed.agent.nodes import NodeNamespaces
 from testbed.agent.ports import Port
 from testbed.errors import LabError
 from testbed.linux import namespaces
@@ -41,7 +41,7 @@ def expect(wiring: Wiring, networks: Sequence[WatchedNetwork], nodes: Sequence[A
         wiring.open_networks.add(network.name)
         wiring.senders.setdefault(network.name, {})
     for node in nodes:
-        wiring.nodes[node.name] = Node(name=node.name, network=-1, is_awaited=True)
+        wiring.nodes[node.name] = NodeNamespaces(name=node.name, network=-1, is_awaited=True)
         wiring.identities[node.name] = node.identity
         for name, address in node.addresses.items():
             bridge, mtu = bridges[name]

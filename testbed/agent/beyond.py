@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from testbed.agent import device_requests, neighbours, node_addresses, routes, switch
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.nodes import Node
+from testbed.agent.nodes import NodeNamespaces
 from testbed.linux import namespaces
 from testbed.names import INTERNET
 
@@ -41,7 +41,7 @@ class Beyond:
         address: that it has.
     """
 
-    node: Node
+    node: NodeNamespaces
     address: str
     _outside: LinkDevices
     _out: int
@@ -71,7 +71,7 @@ class Beyond:
         neighbours.set_permanent(machine, {end.name: {address: mac}})
         with namespaces.inside(machine), RouteSocket() as here:
             here.send([routes.on_link(address, end.index)])
-        node = Node(name=INTERNET, network=network)
+        node = NodeNamespaces(name=INTERNET, network=network)
         return cls(node=node, address=address, _outside=devices, _out=end.index)
 
     def join(self, gateway: Gateway, devices: LinkDevices) -> None:

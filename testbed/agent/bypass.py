@@ -53,7 +53,7 @@ def set_ways(route: RouteSocket, port: int, ways: Mapping[str, int], to_many: Se
     """
     add_hook(route, port)
     for priority, protocol in _PROTOCOLS.items():
-        place = u32.Place(u32.INGRESS, priority, protocol)
+        place = u32.RulePlace(u32.INGRESS, priority, protocol)
         none = u32.message(port, 0, place=place)
         route.send([(u32.DELETE_FILTER, 0, none)], tolerated=_NONE_THERE)
         rules = [

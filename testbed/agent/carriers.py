@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from testbed.agent.journal import Journal
-    from testbed.agent.link import Link
+    from testbed.agent.link import ImpairedLink
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.ports import Port, Side
     from testbed.agent.wiring import Wiring
@@ -39,7 +39,7 @@ _SINK_MTU = 65535
 """Bytes of the largest packet that there is."""
 
 
-def batches(links: Iterable[Link]) -> Iterator[tuple[Link, ...]]:
+def batches(links: Iterable[ImpairedLink]) -> Iterator[tuple[ImpairedLink, ...]]:
     """Yield links by as many as are made in one go."""
     rest = iter(links)
     while batch := tuple(itertools.islice(rest, _AT_ONCE)):
@@ -90,10 +90,10 @@ class LinkCarriers:
         """All engines, with the number of their side and their name."""
         return [(side, name, engine) for side, engines in self._engines.items() for name, engine in engines.items()]
 
-    def _of(self, link: Link) -> Engine:
+    def _of(self, link: ImpairedLink) -> Engine:
         return self._engines[link.side][link.engine]
 
-    async def make(self, links: Sequence[Link]) -> None:
+    async def make(self, links: Sequence[ImpairedLink]) -> None:
         """Make the devices of a few links, and start their engines on them.
 
         Raises:
@@ -111,7 +111,7 @@ class LinkCarriers:
                 for link, device in zip(own, devices, strict=True):
                     link.device = device
 
-    def _new(self, link: Link) -> NewLink:
+    def _new(self, link: ImpairedLink) -> NewLink:
         """Return a link as engines take it: packets leave it at its receiver, before the uplink or downlink there."""
         port, key = self._wiring.port(*link.key.place), link.key
         if key.destination == ANY_NODE:
@@ -120,7 +120,7 @@ class LinkCarriers:
             leaves = port.index if key.source == ANY_NODE else self._wiring.edge(port)
         return NewLink(str(key), link.impairments, link.seed, leaves, port.mtu, link.origin_ns)
 
-    def switch_offloads_off(self, links: Iterable[Link], sender: str | None = None) -> None:
+    def switch_offloads_off(self, links: Iterable[ImpairedLink], sender: str | None = None) -> None:
         """Switch segmentation offloads off at the senders of links whose engines need single packets.
 
         Args:
@@ -168,14 +168,14 @@ class LinkCarriers:
                 )
             )
 
-    async def apply(self, link: Link, impairments: Impairments) -> None:
+    async def apply(self, link: ImpairedLink, impairments: Impairments) -> None:
         """Change the impairments of a link; if its port is gone, they apply when it comes back."""
         if link.device is not None:
             await self._of(link).apply(str(link.key), impairments)
         link.impairments = impairments
         link.origin_ns = time.monotonic_ns()
 
-    async def restart(self, links: Collection[Link], origin_ns: int | None) -> None:
+    async def restart(self, links: Collection[ImpairedLink], origin_ns: int | None) -> None:
         """Restart links, with time zero of their traces; those whose port is gone restart when that comes back."""
         origin_ns = time.monotonic_ns() if origin_ns is None else origin_ns
         for link in links:
@@ -196,7 +196,7 @@ class LinkCarriers:
         """Return the links that pass nothing any more because their worker has ended, and how it ended."""
         return {link: reason for _, _, engine in self._all for link, reason in engine.dead().items()}
 
-    async def dismantle(self, links: Collection[Link]) -> None:
+    async def dismantle(self, links: Collection[ImpairedLink]) -> None:
         """Detach links from their engines, and remove their devices."""
         for side, name, engine in self._all:
             made = [link for link in links if (link.side, link.engine) == (side, name) and link.device is not None]

@@ -8,9 +8,9 @@ from types import NoneType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from testbed.agent import messages, protocol
-from testbed.agent.client_connection import Channel, Connection, Result, gone
+from testbed.agent.client_connection import Channel, ClientConnection, Result, gone
 from testbed.agent.messages import AgentStatus, Call, Exit
-from testbed.agent.remote_process import Endpoint, Process
+from testbed.agent.remote_process import RemoteEndpoint, RemoteProcess
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SILENCE_SECONDS = 30
 _BUSY_SECONDS = 30
 """In which it then has to: it may be making very many links at that moment."""
 
-_Process = TypeVar("_Process", bound=Process)
+_Process = TypeVar("_Process", bound=RemoteProcess)
 
 
 class ClockOffset(NamedTuple):
@@ -94,7 +94,7 @@ class Agent:
         return self._hello(_HELLO_SECONDS)
 
     def _hello(self, seconds: float) -> AgentStatus:
-        connection = Connection(self._connect(), seconds)
+        connection = ClientConnection(self._connect(), seconds)
         try:
             connection.send(protocol.call(messages.Hello()))
             answer = connection.receive()
@@ -112,12 +112,12 @@ class Agent:
             )
         return protocol.read(answer.result, AgentStatus, "result of hello")
 
-    def _open(self) -> Connection:
-        return Connection(self._connect(), _SILENCE_SECONDS, lambda: self._hello(_BUSY_SECONDS))
+    def _open(self) -> ClientConnection:
+        return ClientConnection(self._connect(), _SILENCE_SECONDS, lambda: self._hello(_BUSY_SECONDS))
 
-    def endpoint(self, node: str, spec: Spec) -> Endpoint:
+    def endpoint(self, node: str, spec: Spec) -> RemoteEndpoint:
         """Start the endpoint program in a node."""
-        return self._start(Endpoint, messages.Endpoint(node=node, spec=spec))
+        return self._start(RemoteEndpoint, messages.StartEndpoint(node=node, spec=spec))
 
     def clock_offset_ns(self) -> int:
         """Return by how much the monotonic clock of the agent's machine is ahead, ns; 0 on the same machine."""
@@ -129,7 +129,7 @@ class Agent:
         Args:
             times: how often it is asked, over one connection.
         """
-        connection, call = self._open(), messages.Clock()
+        connection, call = self._open(), messages.ReadClock()
         try:
             least, most = -(1 << 63), 1 << 63
             for _ in range(times):
@@ -159,13 +159,15 @@ class Agent:
         """How much earlier than usual all machines have to be told what they are to do at one instant, ns."""
         return 0
 
-    def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> Process:
+    def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> RemoteProcess:
         """Start a capture at a node's interface; `testbed.agent.capture.__main__` describes its output."""
         return self._start(
-            Process, messages.Capture(node=node, network=network, snap_bytes=snap_bytes, size_bytes=size_bytes)
+            RemoteProcess, messages.Capture(node=node, network=network, snap_bytes=snap_bytes, size_bytes=size_bytes)
         )
 
-    def spawn(self, node: str, argv: Sequence[str], *, stdio: Sequence[int] = (), term: str | None = None) -> Process:
+    def spawn(
+        self, node: str, argv: Sequence[str], *, stdio: Sequence[int] = (), term: str | None = None
+    ) -> RemoteProcess:
         """Start a command in a node.
 
         Args:
@@ -174,9 +176,9 @@ class Agent:
             stdio: file descriptors that become its standard streams, in their order; the rest are pipes to here.
             term: the first of `stdio` is a terminal of this kind (TERM) and becomes the controlling one.
         """
-        return self._start(Process, messages.Spawn(node=node, argv=tuple(argv), term=term), stdio)
+        return self._start(RemoteProcess, messages.Spawn(node=node, argv=tuple(argv), term=term), stdio)
 
-    def begin(self, call: Call[Result]) -> Connection:
+    def begin(self, call: Call[Result]) -> ClientConnection:
         """Begin a call that reports events before its result; the caller closes the connection."""
         connection = self._open()
         try:
@@ -196,7 +198,7 @@ class Agent:
             raise
 
 
-def _result(call: Call[Result], connection: Connection) -> Result:
+def _result(call: Call[Result], connection: ClientConnection) -> Result:
     """Make a call that has no events, and close the connection."""
     try:
         connection.send(protocol.call(call))
@@ -205,7 +207,7 @@ def _result(call: Call[Result], connection: Connection) -> Result:
         connection.close()
 
 
-def _answer(call: Call[Result], connection: Connection) -> Result:
+def _answer(call: Call[Result], connection: ClientConnection) -> Result:
     """Return the result of a call that was made, and that has no events."""
     events = connection.events(call, NoneType)
     while True:

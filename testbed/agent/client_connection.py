@@ -54,7 +54,7 @@ class Channel(Protocol):
         ...
 
 
-class Connection:
+class ClientConnection:
     """One call at a time over a channel.
 
     Args:

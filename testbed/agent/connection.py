@@ -37,7 +37,7 @@ def is_from_owner(channel: socket.socket, *, isolated: bool) -> bool:
     return bool(uid == os.geteuid() and not (isolated and pid))
 
 
-class Connection:
+class ServerConnection:
     """A client's stream of messages; file descriptors may come along with one."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -122,11 +122,11 @@ class Connection:
             self._receiving = False
 
 
-async def accepted(listener: socket.socket, *, isolated: bool) -> Connection:
+async def accepted(listener: socket.socket, *, isolated: bool) -> ServerConnection:
     """Return the next connection that `is_from_owner`; the others are closed."""
     while True:
         channel, _ = await asyncio.get_running_loop().sock_accept(listener)
         if is_from_owner(channel, isolated=isolated):
-            return Connection(channel)
+            return ServerConnection(channel)
         _log.warning("refused a connection: it is not from user %d outside of the lab", os.geteuid())
         channel.close()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from testbed.agent import device_requests, ipv6, node_addresses, switch
 from testbed.agent.device_requests import UP, Described
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.nodes import LabFile, Node
+from testbed.agent.nodes import LabFile, NodeNamespaces
 from testbed.agent.ports import Port
 from testbed.errors import LabError
 from testbed.linux import mounts, namespaces
@@ -143,9 +143,9 @@ class _NodeMaker:
                     ipv6.enable(with_ipv6, settings)
             inside.send(list(_configuration(new.interfaces, inner)))
 
-    def _node(self, new: NewNode, network: int) -> Node:
+    def _node(self, new: NewNode, network: int) -> NodeNamespaces:
         shared, resolver = "" if new.others is None else self.others[new.others], new.surroundings.resolver
-        return Node(
+        return NodeNamespaces(
             name=new.name,
             network=network,
             hosts=LabFile(self.hosts / new.name, new.hosts, shared, new.name),
@@ -171,7 +171,7 @@ class _NodeMaker:
         )
 
     @staticmethod
-    def _cable(port: Port, interface: NewInterface, inner: Mapping[str, int], node: Node) -> Message:
+    def _cable(port: Port, interface: NewInterface, inner: Mapping[str, int], node: NodeNamespaces) -> Message:
         """Connect a node to a switch."""
         near = Described(f"port{port.index}", port.index, port.mtu)
         far = Described(interface.name, inner[interface.name], interface.mtu or port.mtu)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.messages import Tunnel
     from testbed.agent.netlink import Message
-    from testbed.agent.switch import Device
+    from testbed.agent.switch import NetworkDevice
 
 # include/uapi/linux/rtnetlink.h, if.h, if_link.h and veth.h
 _NEW_LINK, _DEL_LINK, _SET_LINK = 16, 17, 19
@@ -154,7 +154,7 @@ def delete_group(indexes: Iterable[int], group: int) -> list[Message]:
     return [*marked, (_DEL_LINK, 0, _device(0) + number)]
 
 
-def switch_on(route: RouteSocket, devices: Sequence[Device]) -> None:
+def switch_on(route: RouteSocket, devices: Sequence[NetworkDevice]) -> None:
     """Switch devices on without IPv6 addresses, so that the kernel sends nothing of its own through them.
 
     A device whose MTU is below IPv6's least, 1280 bytes, has no IPv6 at all, nor has any on a kernel without it.

@@ -83,7 +83,7 @@ class _Inspected(msgspec.Struct):
     host: _HostConfig = msgspec.field(name="HostConfig")
 
 
-class DockerEngine:
+class LocalDockerEngine:
     """The Docker Engine that listens on a Unix socket."""
 
     def __init__(self, path: Path) -> None:
@@ -166,7 +166,7 @@ class DockerEngine:
                 raise
 
     def _request(self, method: str, identity: str, what: str, body: bytes | None = None) -> bytes:
-        connection = _Connection(self._path, _ORDER_SECONDS)
+        connection = _UnixConnection(self._path, _ORDER_SECONDS)
         name = what.partition("?")[0]
         headers = {"Content-Type": "application/json"} if body else {}
         try:
@@ -188,7 +188,7 @@ class DockerEngine:
 
     def _ask(self, identity: str) -> Container | None:
         query = quote(json.dumps({"id": [identity]}))
-        connection = _Connection(self._path)
+        connection = _UnixConnection(self._path)
         try:
             connection.request("GET", f"/containers/json?all=1&filters={query}")
             answer = connection.getresponse()
@@ -203,7 +203,7 @@ class DockerEngine:
         return _described(listed[0]) if listed else None
 
 
-class _Connection(http.client.HTTPConnection):
+class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: Path, seconds: float = _SECONDS) -> None:

@@ -18,8 +18,8 @@ from testbed.agent.tasks import cancelled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from testbed.agent.connection import Connection
-    from testbed.agent.messages import EventKind, Follow, Measure
+    from testbed.agent.connection import ServerConnection
+    from testbed.agent.messages import AnnounceRun, EventKind, Follow
     from testbed.impairments import Impairments
     from testbed.matching import LinkKey
 
@@ -97,7 +97,7 @@ class Events:
             more = f" and {len(others)} more" if others else ""
             self.note("impairments", f"{first}{more}: {description}", links=[first, *others])
 
-    async def tell(self, connection: Connection, call: Follow) -> None:
+    async def tell(self, connection: ServerConnection, call: Follow) -> None:
         """Report events to a client, as it asks for."""
         ended = asyncio.create_task(connection.receive())
         told = 0 if call.past else self._happened
@@ -131,7 +131,7 @@ class Events:
             )
         yield from found
 
-    async def attend(self, connection: Connection, call: Measure) -> None:
+    async def attend(self, connection: ServerConnection, call: AnnounceRun) -> None:
         """Note what a command reports about its run, and the end of the run, however it ends."""
         self.note("run-begun", call.what)
         ended = f"{call.what}: its command ended before"

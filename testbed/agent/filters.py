@@ -346,10 +346,10 @@ class PortFilters:
         actions = u32.redirect(plain_device(source.rules))
         return u32.NEW_FILTER, CREATE, u32.rule(self._port, source.handle, keys, actions=actions, onward=onward)
 
-    def _rule_to_sink(self, place: u32.Place) -> Message:
+    def _rule_to_sink(self, place: u32.RulePlace) -> Message:
         """The rule that drops all packets that no rule before it takes."""
         return u32.NEW_FILTER, CREATE | EXCL, u32.rule(self._port, 1, actions=u32.redirect(self._sink), place=place)
 
-    def _removal(self, place: u32.Place) -> Message:
+    def _removal(self, place: u32.RulePlace) -> Message:
         """The message that removes all rules of a place, and their tables."""
         return u32.DELETE_FILTER, 0, u32.message(self._port, 0, place=place)

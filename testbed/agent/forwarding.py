@@ -26,7 +26,7 @@ _LOOK_SECONDS = 1.0
 _WHOSE = "a network leads out of the lab"
 
 
-class Forwarding:
+class MachineForwarding:
     """Makes the machine forward packets for a lab, but no others because of that."""
 
     def __init__(self, lab: str, network: int, journal: Journal) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from testbed.agent import switch
 from testbed.agent.beyond import Beyond
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.nodes import Node
+from testbed.agent.nodes import NodeNamespaces
 from testbed.agent.ports import Gateway
 from testbed.errors import LabError
 from testbed.linux import namespaces
@@ -35,7 +35,7 @@ class Gateways:
     """
 
     by_network: dict[str, Gateway] = field(default_factory=dict)
-    machine: Node | None = None
+    machine: NodeNamespaces | None = None
     beyond: Beyond | None = None
 
     def __contains__(self, network: object) -> bool:
@@ -48,7 +48,7 @@ class Gateways:
         """The gateway of a network; None where it has none."""
         return self.by_network.get(network)
 
-    def node(self, name: str) -> Node | None:
+    def node(self, name: str) -> NodeNamespaces | None:
         """The node that a built-in name stands for; None where there is none yet."""
         return self.beyond.node if name == INTERNET and self.beyond else self.machine
 
@@ -82,7 +82,7 @@ class Gateways:
         (device,) = switch.devices(route, bridge)
         entrance = devices.make_entrance(bridge, device.mtu)
         (device,) = switch.devices(route, bridge)  # its MAC may be another now
-        self.machine = Node(name=HOST, network=machine)
+        self.machine = NodeNamespaces(name=HOST, network=machine)
         self.by_network[network] = Gateway(
             network=network,
             index=entrance,

@@ -97,7 +97,7 @@ def guard(lab: str, agent: int, book: Journal) -> None:
         _keep_closed(places)
 
 
-class _Place(NamedTuple):
+class _GuardedNamespace(NamedTuple):
     """Bridges of one network namespace: netlink sockets in it, their indexes, and the ports that they have already."""
 
     route: RouteSocket
@@ -106,7 +106,7 @@ class _Place(NamedTuple):
     known: set[int]
 
 
-def _place(network: int, path: str, bridges: set[int], events: EventSocket) -> _Place | None:
+def _place(network: int, path: str, bridges: set[int], events: EventSocket) -> _GuardedNamespace | None:
     """Return bridges in the namespace with that inode; None if it has gone.
 
     Args:
@@ -127,12 +127,12 @@ def _place(network: int, path: str, bridges: set[int], events: EventSocket) -> _
         os.close(fd)
 
 
-def _with_ports(route: RouteSocket, events: EventSocket, bridges: set[int]) -> _Place:
+def _with_ports(route: RouteSocket, events: EventSocket, bridges: set[int]) -> _GuardedNamespace:
     known = {device.index for device in switch.devices(route) if device.master in bridges}
-    return _Place(route, events, bridges, known)
+    return _GuardedNamespace(route, events, bridges, known)
 
 
-def _keep_closed(places: list[_Place]) -> None:
+def _keep_closed(places: list[_GuardedNamespace]) -> None:
     """Remove ports that appear on bridges, as long as any of these bridges exists."""
     waiting = select.poll()
     for place in places:
@@ -150,7 +150,7 @@ def _keep_closed(places: list[_Place]) -> None:
                 place.events.read()
 
 
-def _close_new_ports(place: _Place) -> bool:
+def _close_new_ports(place: _GuardedNamespace) -> bool:
     """Remove new ports from their bridges; return False if the bridges have gone."""
     devices = {device.index: device for device in switch.devices(place.route)}
     if not place.bridges & devices.keys():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.messages import PresentInterface
     from testbed.agent.netlink import Message
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
 
 _SETTINGS = Path("/proc/sys")
 _CONF = Path("net/ipv6/conf")
@@ -74,7 +74,7 @@ def disable(device: str) -> None:
         _set(conf / device / "disable_ipv6", "1")
 
 
-def assign(node: Node, interfaces: Mapping[str, PresentInterface]) -> None:
+def assign(node: NodeNamespaces, interfaces: Mapping[str, PresentInterface]) -> None:
     """Give interfaces that a container runtime has made their IPv6 addresses.
 
     Interfaces on networks with IPv6 only lose the IPv4 addresses that the runtime gave them.

@@ -96,7 +96,7 @@ class LabReports:
             lambda: ({name: how for name, how in self._states().items() if name not in held()}, self.links.dead())
         )
 
-    async def state(self, _: messages.State) -> messages.LabState:
+    async def state(self, _: messages.ReadState) -> messages.LabState:
         """Return the status, the counters of links and the report of attachments, all of one moment."""
         return messages.LabState(
             at_ns=time.monotonic_ns(),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, kw_only=True)
-class Link:
+class ImpairedLink:
     """A link with impairments.
 
     Attributes:

@@ -10,13 +10,13 @@ from testbed.seeds import derive
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from testbed.agent.link import Link
+    from testbed.agent.link import ImpairedLink
     from testbed.matching import LinkKey
 
 
 def copies(
-    links: Mapping[LinkKey, Link], like: str, name: str, network: str, siblings: Collection[str]
-) -> dict[LinkKey, Link]:
+    links: Mapping[LinkKey, ImpairedLink], like: str, name: str, network: str, siblings: Collection[str]
+) -> dict[LinkKey, ImpairedLink]:
     """Return the links that a further node has on a network, because all nodes like it have them there.
 
     They are not made yet. Their seeds derive from those of the links that they are copies of.
@@ -28,9 +28,9 @@ def copies(
         network: where all are.
         siblings: the others that are alike. What one of them has with `like`, `like` has with the further node.
     """
-    found: dict[LinkKey, Link] = {}
+    found: dict[LinkKey, ImpairedLink] = {}
 
-    def add(link: Link, key: LinkKey) -> None:
+    def add(link: ImpairedLink, key: LinkKey) -> None:
         if key not in links and key not in found:
             found[key] = replace(link, key=key, seed=derive(link.seed, str(key)), device=None)
 

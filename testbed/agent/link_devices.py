@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from testbed.agent import aliases, offloads, switch
 from testbed.agent import device_requests as requests
 from testbed.agent.netlink import RouteSocket
-from testbed.engines.engine import Pair
+from testbed.engines.engine import VethPair
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.messages import Tunnel
     from testbed.agent.netlink import Message
-    from testbed.agent.switch import Device
+    from testbed.agent.switch import NetworkDevice
 
 _DOOMED = 1
 """The group of far ends that are about to be deleted. The kernel waits for all processors once a deletion, however many
@@ -66,7 +66,7 @@ class LinkDevices:
         """File descriptor of the agent's own namespace."""
         return next(iter(self._far_networks))
 
-    def make_ifbs(self, wanted: Mapping[str, int]) -> list[Device]:
+    def make_ifbs(self, wanted: Mapping[str, int]) -> list[NetworkDevice]:
         """Make devices that give back what is sent to them, when their queueing disciplines let it.
 
         Args:
@@ -88,7 +88,7 @@ class LinkDevices:
             raise
         return made
 
-    def make_pairs(self, wanted: Mapping[str, int]) -> list[Pair]:
+    def make_pairs(self, wanted: Mapping[str, int]) -> list[VethPair]:
         """Make veth pairs: a device on the switch side, and its far end in a namespace of the agent's.
 
         Of the offloads only those are on with which a packet socket at the far end tells which packets a frame is.
@@ -119,7 +119,7 @@ class LinkDevices:
         except BaseException:
             self._delete_named(near_names)
             raise
-        pairs = [Pair(near, far, far_network) for far, near in zip(*sides, strict=True)]
+        pairs = [VethPair(near, far, far_network) for far, near in zip(*sides, strict=True)]
         self._far |= {pair.near.index: (far_network, pair.far.index) for pair in pairs}
         self._far_networks[far_network] += len(pairs)
         return pairs
@@ -133,7 +133,7 @@ class LinkDevices:
         self._far_networks[network] = 0
         return network
 
-    def make_bridge(self, purpose: str, mtu: int) -> Device:
+    def make_bridge(self, purpose: str, mtu: int) -> NetworkDevice:
         """Make a bridge that is up and passes all multicast.
 
         Raises:
@@ -149,7 +149,7 @@ class LinkDevices:
             raise
         return made
 
-    def make_tunnel(self, purpose: str, mtu: int, tunnel: Tunnel, bridge: int) -> Device:
+    def make_tunnel(self, purpose: str, mtu: int, tunnel: Tunnel, bridge: int) -> NetworkDevice:
         """Make a port of a bridge that leads to another machine, and switch it on.
 
         Raises:
@@ -193,7 +193,7 @@ class LinkDevices:
 
     def make_port(
         self, purpose: str, mtu: int, bridge: int, inner: tuple[str, str, int], *, is_node: bool = True
-    ) -> Device:
+    ) -> NetworkDevice:
         """Make a port of a bridge, which is down, with its other end in a node.
 
         Args:
@@ -217,7 +217,7 @@ class LinkDevices:
             self._delete_named([name])
             raise
 
-    def make_gateway(self, network: str, mtu: int, bridge: int, mac: str, machine: int) -> tuple[Device, str]:
+    def make_gateway(self, network: str, mtu: int, bridge: int, mac: str, machine: int) -> tuple[NetworkDevice, str]:
         """Make a port of a bridge, which is down, with its other end in the machine's namespace.
 
         Args:
@@ -239,7 +239,7 @@ class LinkDevices:
             route.send([self._alias(interface, purpose)])
         return port, interface
 
-    def switch_on(self, devices: Sequence[Device]) -> None:
+    def switch_on(self, devices: Sequence[NetworkDevice]) -> None:
         """Switch devices of the switch side on.
 
         Raises:

@@ -22,7 +22,7 @@ from testbed.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
-    from testbed.agent.connection import Connection
+    from testbed.agent.connection import ServerConnection
     from testbed.agent.messages import SampleLinks
     from testbed.engines.counters import Counters
 
@@ -114,7 +114,9 @@ class _Pending:
         return LinkSamples(link=self._name, columns=dict(zip(names, zip(*rows, strict=True), strict=True)))
 
 
-async def record(connection: Connection, call: SampleLinks, names: Callable[[], Sequence[str]], count: Count) -> None:
+async def record(
+    connection: ServerConnection, call: SampleLinks, names: Callable[[], Sequence[str]], count: Count
+) -> None:
     """Send samples of the links' counters to a client, until it sends anything or closes the connection.
 
     Args:

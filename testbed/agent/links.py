@@ -19,7 +19,7 @@ from testbed import logs
 from testbed.agent.carriers import LinkCarriers, batches, refusals
 from testbed.agent.engine_choice import engine_for
 from testbed.agent.events import Events
-from testbed.agent.link import Link
+from testbed.agent.link import ImpairedLink
 from testbed.agent.link_copies import copies
 from testbed.agent.steering import Steering
 from testbed.engines.counters import Counters
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
-    from testbed.agent.messages import ChosenEngine, LinkChange, LinkRequest, LinkStatistics
+    from testbed.agent.messages import ChosenEngine, LinkRequest, LinkStatistics, NewImpairments
     from testbed.agent.ports import Port, Side
     from testbed.agent.wiring import Wiring
     from testbed.engines.engine import Engine
@@ -64,7 +64,7 @@ class Links:
     events: Events = field(default_factory=Events)
     steering: Steering = field(init=False)
     _carriers: LinkCarriers = field(init=False)
-    _links: dict[LinkKey, Link] = field(default_factory=dict)
+    _links: dict[LinkKey, ImpairedLink] = field(default_factory=dict)
     _exclusive: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class Links:
         wanted = list(wanted)
         async with self._exclusive:
             await self._carriers.load_engines(self.missing)
-            new: list[Link] = []
+            new: list[ImpairedLink] = []
             done = []
             changed: dict[LinkKey, Impairments] = {}
             try:
@@ -104,9 +104,9 @@ class Links:
                         await self._carriers.apply(present, link.impairments)
                         continue
                     if awaited:
-                        await self._expect(Link.requested(link, chosen))
+                        await self._expect(ImpairedLink.requested(link, chosen))
                     else:
-                        new.append(Link.requested(link, chosen))
+                        new.append(ImpairedLink.requested(link, chosen))
                 await self._make(new)
             finally:
                 made = {link.key: link for link in new if link.device is not None}
@@ -117,14 +117,14 @@ class Links:
             self.events.note_links(changed)
             return tuple(done)
 
-    async def _expect(self, link: Link) -> None:
+    async def _expect(self, link: ImpairedLink) -> None:
         """Add a link that works as soon as both of its ends are there."""
         self.steering.make_sinks([self.wiring.last_port(*link.key.place)])
         self._links[link.key] = link
         self.steering.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
 
-    async def _make(self, links: Collection[Link]) -> None:
+    async def _make(self, links: Collection[ImpairedLink]) -> None:
         """Make links; if that fails, those that were not made have no device."""
         for batch in batches(links):
             first, *others = batch
@@ -134,7 +134,7 @@ class Links:
             ):
                 await self._carriers.make(batch)
 
-    async def _connect(self, links: Collection[Link]) -> None:
+    async def _connect(self, links: Collection[ImpairedLink]) -> None:
         """Direct packets to links that are ready for them."""
         if not links:
             return
@@ -176,7 +176,7 @@ class Links:
         self.steering.make_sinks(new)
         self.steering.set_rules(new)  # until the lines are opened, they pass nothing
 
-    async def change(self, changes: Iterable[LinkChange]) -> None:
+    async def change(self, changes: Iterable[NewImpairments]) -> None:
         """Change the impairments of links, with the engines that they have. All are tried, also after a failure.
 
         Raises:
@@ -197,7 +197,7 @@ class Links:
         if failures:
             raise failures[0]
 
-    def _impaired(self, key: LinkKey) -> Link:
+    def _impaired(self, key: LinkKey) -> ImpairedLink:
         if key not in self._links:
             raise LabError("not-impaired", f"{key} is not an impaired link", "take the lab down and bring it up again")
         return self._links[key]
@@ -307,7 +307,7 @@ class Links:
         async with self._exclusive:
             self.steering.set_rules(self.steering.ports_present(self.wiring.gateways.by_network))
 
-    def _adapt(self, port: Port, links: Collection[Link]) -> None:
+    def _adapt(self, port: Port, links: Collection[ImpairedLink]) -> None:
         """Update what the nodes and the other ports of a network know of a port."""
         self.steering.introduce_distant([port.node])
         with refusals(port):

@@ -91,7 +91,7 @@ class MatchTables:
     """The tables of all lists at one place of a port. A list is never changed, but replaced by a new one as a whole."""
 
     def __init__(
-        self, route: RouteSocket, port: int, *, place: u32.Place = u32.BY_SOURCE, allowed: range | None = None
+        self, route: RouteSocket, port: int, *, place: u32.RulePlace = u32.BY_SOURCE, allowed: range | None = None
     ) -> None:
         """`allowed` are the numbers of its tables, if they are not those of its place."""
         self._route = route

@@ -19,10 +19,10 @@ from testbed.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from testbed.agent.docker_engine import Container, DockerEngine
+    from testbed.agent.docker_engine import Container, LocalDockerEngine
     from testbed.agent.links import Links
-    from testbed.agent.owners import Owner
-    from testbed.agent.ports import Place, Port
+    from testbed.agent.owners import PortOwner
+    from testbed.agent.ports import DevicePlace, Port
     from testbed.agent.wiring import Wiring
 
 _log = logging.getLogger(__name__)
@@ -49,13 +49,13 @@ class Members:
 
     wiring: Wiring
     links: Links
-    engine: DockerEngine | None
+    engine: LocalDockerEngine | None
     left: set[str] = field(default_factory=set)
     _changed: dict[str, str] = field(default_factory=dict)
     """By node that was made anew or came later, the one of the plan that it is or resembles."""
     _engine_is_known: bool = False
 
-    async def owner_of(self, place: Place, network: str) -> Port | Unowned:
+    async def owner_of(self, place: DevicePlace, network: str) -> Port | Unowned:
         """Return the node's port that a new device on the switch side is, or why it is none.
 
         Raises:
@@ -75,7 +75,7 @@ class Members:
                 return self._take(node, described, network, place, owner)
         return Unowned.NO_NODE
 
-    async def is_no_node(self, place: Place) -> bool:
+    async def is_no_node(self, place: DevicePlace) -> bool:
         """Whether a device on the switch side is certainly no node's port, also none that a node might have now.
 
         Raises:
@@ -123,7 +123,9 @@ class Members:
             return None if name in self.wiring.nodes else name
         return None
 
-    def _take(self, node: str, container: Container, network: str, place: Place, owner: Owner) -> Port | Unowned:
+    def _take(
+        self, node: str, container: Container, network: str, place: DevicePlace, owner: PortOwner
+    ) -> Port | Unowned:
         """Make a container a node, if it is on the network, and nothing else is that node."""
         identities, pid = self.wiring.identities, owner.pids[container.identity]
         if node in self.wiring.nodes:

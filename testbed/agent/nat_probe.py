@@ -57,7 +57,7 @@ class _Endpoint(NamedTuple):
     port: int
 
 
-class _Packet(NamedTuple):
+class _ProbePacket(NamedTuple):
     source: _Endpoint
     destination: _Endpoint
 
@@ -86,7 +86,7 @@ class _Prober:
         self.inside, self.outside = inside, outside
         self._numbers = count(1)
         self._ports = count(_FIRST_PORT + time.monotonic_ns() % (_LAST_PORT - _FIRST_PORT))
-        self._arrived: dict[int, _Packet] = {}
+        self._arrived: dict[int, _ProbePacket] = {}
         self._news = asyncio.Event()
         loop = asyncio.get_running_loop()
         for side in (inside, outside):
@@ -109,12 +109,12 @@ class _Prober:
         if magic == _MAGIC:
             source, destination = frame[26:30], frame[30:34]
             ports = _UDP.unpack_from(frame, _ETHERNET.size + _IP.size)
-            self._arrived[number] = _Packet(
+            self._arrived[number] = _ProbePacket(
                 _Endpoint(socket.inet_ntoa(source), ports[0]), _Endpoint(socket.inet_ntoa(destination), ports[1])
             )
             self._news.set()
 
-    async def send(self, side: _Side, source: _Endpoint, destination: _Endpoint) -> _Packet | None:
+    async def send(self, side: _Side, source: _Endpoint, destination: _Endpoint) -> _ProbePacket | None:
         """Send a datagram, again and again until it arrives on the other side; None if it never does."""
         number = next(self._numbers)
         for _ in range(_REPEATS):
@@ -123,7 +123,7 @@ class _Prober:
                 return found
         return None
 
-    async def _wait(self, number: int, seconds: float) -> _Packet | None:
+    async def _wait(self, number: int, seconds: float) -> _ProbePacket | None:
         end = time.monotonic() + seconds
         while number not in self._arrived and (left := end - time.monotonic()) > 0:
             self._news.clear()
@@ -148,7 +148,7 @@ class _Prober:
 
     async def gets_in(
         self, side: _Side, source: _Endpoint, destination: _Endpoint, *, after: tuple[_Endpoint, _Endpoint]
-    ) -> _Packet | None:
+    ) -> _ProbePacket | None:
         """Send a datagram once, and return what arrived of it; None if nothing did.
 
         Args:
@@ -213,7 +213,7 @@ async def _hairpins(prober: _Prober, locals_: tuple[_Endpoint, _Endpoint], remot
     answer = remote, outer_first
     await prober.gets_in(prober.inside, first, outer_second, after=answer)
     there = await prober.gets_in(prober.inside, second, outer_first, after=answer)
-    return there == _Packet(outer_second, first)
+    return there == _ProbePacket(outer_second, first)
 
 
 async def _lasts(prober: _Prober, local: str, remote: _Endpoint, timeout_ns: int) -> tuple[bool, bool]:

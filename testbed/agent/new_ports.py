@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from testbed.agent.incidents import Incidents
     from testbed.agent.port_rules import PortRules
     from testbed.agent.ports import DeviceKey, Side
-    from testbed.agent.switch import Device
+    from testbed.agent.switch import NetworkDevice
     from testbed.agent.wiring import Wiring
 
 _log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class NewPorts:
         """Whether the container of one of them may still be starting."""
         return any(port.is_starting for port in self.by_key.values())
 
-    def appeared(self, side: Side, device: Device) -> bool:
+    def appeared(self, side: Side, device: NetworkDevice) -> bool:
         """Close a device that is a new port of a network with links; return whether its owner is to be found now."""
         network, key = self.wiring.bridged(side, device), (side.number, device.index)
         known = self.by_key.get(key)
@@ -95,7 +95,7 @@ class NewPorts:
         self.by_key[key] = new
         return True
 
-    def _close(self, side: Side, device: Device, network: str) -> NewPort | None:
+    def _close(self, side: Side, device: NetworkDevice, network: str) -> NewPort | None:
         """Close a new port, unless its network has no links; return None if it has gone, or is not to be closed."""
         try:
             (now,) = switch.devices(side.route, device.index)

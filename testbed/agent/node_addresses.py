@@ -15,7 +15,7 @@ from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from testbed.agent.netlink import Message
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
 
 # include/uapi/linux/rtnetlink.h and if_addr.h
 _NEW_ADDRESS, _DELETE_ADDRESS = 20, 21
@@ -27,7 +27,7 @@ _AS_WANTED = (errno.EEXIST, errno.EADDRNOTAVAIL)
 """The node has the new address already, or the one before no longer: its container has started again."""
 
 
-def change(node: Node, interface: str, *, before: str, after: str, prefix_length: int) -> None:
+def change(node: NodeNamespaces, interface: str, *, before: str, after: str, prefix_length: int) -> None:
     """Give a node's interface another IPv4 address of the same subnet. Its routes over that interface stay.
 
     The kernel drops all routes of an interface without an address, and an address beside another one of the same subnet

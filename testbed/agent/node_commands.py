@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from testbed.agent.connection import Connection
+    from testbed.agent.connection import ServerConnection
     from testbed.agent.wiring import Wiring
 
 _log = logging.getLogger(__name__)
 
-_ProcessCall = messages.Spawn | messages.Endpoint | messages.Capture
+_ProcessCall = messages.Spawn | messages.StartEndpoint | messages.Capture
 
 PROCESS_CALLS: dict[str, type[_ProcessCall]] = {kind.call_name(): kind for kind in get_args(_ProcessCall)}
 """By name, the calls that last as long as a process."""
@@ -190,7 +190,7 @@ class NodeCommands:
         if call := self._launched.get(node):
             await self.launch(call)
 
-    async def carry_out(self, connection: Connection, call: _ProcessCall) -> None:
+    async def carry_out(self, connection: ServerConnection, call: _ProcessCall) -> None:
         """Start the process that a call asks for, and serve its client until it has ended or the client has gone."""
         fds = connection.take_fds()
         try:
@@ -239,7 +239,7 @@ class NodeCommands:
             await self._wait_until_on(call.node)
         node = self._wiring.node(call.node)
         match call:
-            case messages.Endpoint():
+            case messages.StartEndpoint():
                 if call.node == INTERNET:
                     self._wiring.meet_beyond()
                 argv = [sys.executable, "-m", "testbed.endpoint", call.spec.to_json()]
@@ -284,7 +284,7 @@ def _environment() -> dict[str, str]:
 
 
 async def _forward(
-    stream: asyncio.StreamReader | None, name: str, connection: Connection, ended: asyncio.Task[int]
+    stream: asyncio.StreamReader | None, name: str, connection: ServerConnection, ended: asyncio.Task[int]
 ) -> None:
     """Pass on what a process writes, until it closes the stream.
 
@@ -307,7 +307,7 @@ async def _forward(
         await connection.send_event(messages.ProcessEvent(stream=name, text=decoder.decode(data)))
 
 
-async def _obey(connection: Connection, process: processes.Process) -> None:
+async def _obey(connection: ServerConnection, process: processes.Process) -> None:
     """Carry out what a client sends to a running process; kill it when the client disconnects."""
     while message := await connection.receive():
         tell = protocol.read(message.tell, messages.Tell, "tell")

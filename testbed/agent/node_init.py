@@ -5,8 +5,8 @@ parents have ended, and reaps them; when it ends, the kernel kills all others of
 
 It is forked from the agent. It has the node's network, host name, `/etc/hosts`, `/proc` and `/sys`, which everything
 that it starts inherits. The agent talks to it over a socket that keeps messages apart (SOCK_SEQPACKET), in JSON: it
-gets `Start`, `Signal` and `SignalAll`, and sends `Started` or `Refused`, then `Paused` and at last `Ended`. If it can't
-set up the node or go on, it sends `Failed` and ends.
+gets `StartCommand`, `Signal` and `SignalAll`, and sends `CommandStarted` or `Refused`, then `Paused` and at last
+`Ended`. If it can't set up the node or go on, it sends `FirstProcessFailed` and ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from testbed.linux import capabilities, mounts, namespaces
 
 if TYPE_CHECKING:
     from testbed.agent.messages import Surroundings
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
 
 MESSAGE_BYTES = 4096
 _REASON_CHARACTERS = 500
@@ -48,8 +48,8 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="message", f
     id: int
 
 
-class Start(_Message, frozen=True, kw_only=True):
-    """Start a command. It passes descriptors: a file with the `Command` in JSON, then its three standard streams."""
+class StartCommand(_Message, frozen=True, kw_only=True):
+    """Start a command. It passes descriptors: a file with `PopenArguments` as JSON, then its three standard streams."""
 
 
 class Signal(_Message, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class Signalled(_Message, frozen=True, kw_only=True):
     """All processes of the node have got the signal."""
 
 
-class Started(_Message, frozen=True, kw_only=True):
+class CommandStarted(_Message, frozen=True, kw_only=True):
     """The command runs, with this pid in the node."""
 
     pid: int
@@ -93,13 +93,13 @@ class Ended(_Message, frozen=True, kw_only=True):
     status: int
 
 
-class Failed(_Message, frozen=True, kw_only=True):
+class FirstProcessFailed(_Message, frozen=True, kw_only=True):
     """The first process ends, about no command (0), for this reason."""
 
     reason: str
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PopenArguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A command: what `subprocess.Popen` gets. With `tty`, its standard input becomes the controlling terminal."""
 
     argv: tuple[str, ...]
@@ -108,14 +108,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tty: bool
 
 
-Report = Started | Refused | Signalled | Paused | Ended | Failed
+Report = CommandStarted | Refused | Signalled | Paused | Ended | FirstProcessFailed
 
-_REQUESTS: Final[msgspec.json.Decoder[Start | Signal | SignalAll]] = msgspec.json.Decoder(Start | Signal | SignalAll)
+_REQUESTS: Final[msgspec.json.Decoder[StartCommand | Signal | SignalAll]] = msgspec.json.Decoder(
+    StartCommand | Signal | SignalAll
+)
 REPORTS: Final[msgspec.json.Decoder[Report]] = msgspec.json.Decoder(Report)
 """Decodes what the first process sends."""
 
 
-def fork(node: Node) -> tuple[int, socket.socket]:
+def fork(node: NodeNamespaces) -> tuple[int, socket.socket]:
     """Start the first process of a node, and return its pid and the socket to talk to it.
 
     If it can't set up the node, it sends why and ends.
@@ -129,7 +131,7 @@ def fork(node: Node) -> tuple[int, socket.socket]:
     return pid, ours
 
 
-def _run(node: Node, control: socket.socket) -> NoReturn:
+def _run(node: NodeNamespaces, control: socket.socket) -> NoReturn:
     """Be the first process of a node, until the agent closes the socket."""
     status = 1
     try:
@@ -140,12 +142,12 @@ def _run(node: Node, control: socket.socket) -> NoReturn:
     except BaseException as error:  # noqa: BLE001  # the agent tells it
         reason = f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS]
         with suppress(OSError):  # the agent has ended
-            control.send(msgspec.json.encode(Failed(id=0, reason=reason)))
+            control.send(msgspec.json.encode(FirstProcessFailed(id=0, reason=reason)))
     finally:
         os._exit(status)
 
 
-def _enter(node: Node, control: socket.socket) -> None:
+def _enter(node: NodeNamespaces, control: socket.socket) -> None:
     """Enter the node's namespaces, and close everything that belongs to the agent."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
@@ -206,7 +208,7 @@ class _Init:
         if not data:
             return False
         match _REQUESTS.decode(data):
-            case Start(id=number):
+            case StartCommand(id=number):
                 self._send(self._start(number, *fds))
             case Signal(id=number, number=sent):
                 for pid, its_number in self._ids.items():
@@ -219,10 +221,10 @@ class _Init:
                 self._send(Signalled(id=number))
         return True
 
-    def _start(self, number: int, file: int, *streams: int) -> Started | Refused:
+    def _start(self, number: int, file: int, *streams: int) -> CommandStarted | Refused:
         with os.fdopen(file, encoding="utf-8") as opened:
             opened.seek(0)
-            command = msgspec.convert(json.load(opened), Command)
+            command = msgspec.convert(json.load(opened), PopenArguments)
         try:
             process = subprocess.Popen(
                 command.argv,
@@ -243,7 +245,7 @@ class _Init:
                 os.close(fd)
         process.returncode = 0  # so that `subprocess` does not wait for it: `_reap` does, as for all others
         self._ids[process.pid] = number
-        return Started(id=number, pid=process.pid)
+        return CommandStarted(id=number, pid=process.pid)
 
     def _prepare(self, *, tty: bool) -> None:
         """Give this process, which becomes a command, the terminal, limits and user that the command is to have."""

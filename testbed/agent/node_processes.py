@@ -20,7 +20,7 @@ from testbed.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _ANSWER_SECONDS = 30
 """In which a node's first process starts a command: until it is executed, which takes milliseconds."""
 
 
-_Answer = node_init.Started | node_init.Refused | node_init.Signalled
+_Answer = node_init.CommandStarted | node_init.Refused | node_init.Signalled
 
 
 class NodeProcesses:
@@ -39,7 +39,7 @@ class NodeProcesses:
         pid: of the first one.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodeNamespaces) -> None:
         self.is_held = False
         self._node = node
         self.pid, self._control = node_init.fork(node)
@@ -76,7 +76,9 @@ class NodeProcesses:
             LabError: `not-in-node`, the node's first process has ended, or does not answer.
         """
         streams = Streams(stdio)
-        command = node_init.Command(argv=tuple(argv), cwd=self._node.directory, environment=dict(environment), tty=tty)
+        command = node_init.PopenArguments(
+            argv=tuple(argv), cwd=self._node.directory, environment=dict(environment), tty=tty
+        )
         try:
             async with self._turn, asyncio.timeout(_ANSWER_SECONDS):
                 self._number += 1
@@ -86,7 +88,7 @@ class NodeProcesses:
                 with os.fdopen(os.memfd_create("command"), "w", encoding="utf-8") as file:
                     json.dump(msgspec.to_builtins(command), file)  # msgspec's own refuses a PATH that is not UTF-8
                     file.flush()
-                    answer = await self._ask(node_init.Start(id=number), file.fileno(), *streams.theirs)
+                    answer = await self._ask(node_init.StartCommand(id=number), file.fileno(), *streams.theirs)
         except (TimeoutError, ConnectionError) as error:
             streams.close()
             raise await self._not_in_node(f"could not start {argv[0]} in {self._node.name}", error) from None
@@ -96,7 +98,7 @@ class NodeProcesses:
             del self._running[number]
             streams.close()
             raise refused(self._node, answer.errno, answer.file)
-        assert isinstance(answer, node_init.Started)  # noqa: S101  # what else a `Start` is answered with
+        assert isinstance(answer, node_init.CommandStarted)  # noqa: S101  # what else a `StartCommand` is answered with
         process.pid = answer.pid
         return process
 
@@ -132,7 +134,7 @@ class NodeProcesses:
         await self._listening
         self._control.close()
 
-    async def _ask(self, message: node_init.Start | node_init.SignalAll, *fds: int) -> _Answer:
+    async def _ask(self, message: node_init.StartCommand | node_init.SignalAll, *fds: int) -> _Answer:
         """Send the node's first process a message, and return its answer.
 
         Raises:
@@ -147,7 +149,7 @@ class NodeProcesses:
         finally:
             self._answer = None
 
-    def _send(self, message: node_init.Start | node_init.Signal | node_init.SignalAll, *fds: int) -> None:
+    def _send(self, message: node_init.StartCommand | node_init.Signal | node_init.SignalAll, *fds: int) -> None:
         socket.send_fds(self._control, [msgspec.json.encode(message)], fds)
 
     async def _listen(self) -> None:
@@ -170,13 +172,13 @@ class NodeProcesses:
                 process.ended.set_result(status)
             case node_init.Paused(id=number, paused=paused) if process := self._running.get(number):
                 process.note_pause(paused=paused, counts=not self.is_held)
-            case node_init.Failed(reason=reason):
+            case node_init.FirstProcessFailed(reason=reason):
                 _log.error("node %s: its first process ends: %s", self._node.name, reason)
                 self._failure = reason
-            case node_init.Started() | node_init.Refused() | node_init.Signalled():
+            case node_init.CommandStarted() | node_init.Refused() | node_init.Signalled():
                 if report.id == self._number and self._answer and not self._answer.done():
                     self._answer.set_result(report)
-                elif isinstance(report, node_init.Started):  # too late: it was told as not started
+                elif isinstance(report, node_init.CommandStarted):  # too late: it was told as not started
                     self._send(node_init.Signal(id=report.id, number=signal.SIGKILL))
                 elif isinstance(report, node_init.Refused):
                     self._running.pop(report.id, None)

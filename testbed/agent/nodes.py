@@ -18,7 +18,7 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from testbed.agent.switch import Device
+    from testbed.agent.switch import NetworkDevice
 
 
 _PROC = Path("/proc")
@@ -51,7 +51,7 @@ class LabFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
-class Node:
+class NodeNamespaces:
     """The namespaces, cgroups and files that processes of a node have.
 
     Attributes:
@@ -113,7 +113,7 @@ class Node:
         poll.register(self.first_process, select.POLLIN)
         return bool(poll.poll(0))
 
-    def incarnations(self) -> Iterator[Node]:
+    def incarnations(self) -> Iterator[NodeNamespaces]:
         """The node as it may be now: as it is known and, of a container, as each of its processes sees it."""
         if not self.has_ended:
             yield self
@@ -125,7 +125,7 @@ class Node:
                 yield of_process(self.name, pid, limited=bool(self.cgroups), container=self.container)
 
 
-def of_process(name: str, pid: int, *, limited: bool, container: str) -> Node:
+def of_process(name: str, pid: int, *, limited: bool, container: str) -> NodeNamespaces:
     """Return the node that a process of a container is in.
 
     Raises:
@@ -138,30 +138,32 @@ def of_process(name: str, pid: int, *, limited: bool, container: str) -> Node:
     except BaseException:
         os.close(first_process)
         raise
-    node = Node(name=name, network=network, cgroups=cgroups, container=container, first_process=first_process, pid=pid)
+    node = NodeNamespaces(
+        name=name, network=network, cgroups=cgroups, container=container, first_process=first_process, pid=pid
+    )
     for fd in (network, first_process):
-        weakref.finalize(node, os.close, fd)  # a container that is restarted is another Node
+        weakref.finalize(node, os.close, fd)  # a container that is restarted is another `NodeNamespaces`
     return node
 
 
-def of_namespace(name: str, path: str) -> Node:
+def of_namespace(name: str, path: str) -> NodeNamespaces:
     """Return the node for an attached network namespace.
 
     Raises:
         OSError: there is none at that path.
     """
     network = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    node = Node(name=name, network=network, path=path)
+    node = NodeNamespaces(name=name, network=network, path=path)
     weakref.finalize(node, os.close, network)
     return node
 
 
-def let_go(node: Node) -> Node:
+def let_go(node: NodeNamespaces) -> NodeNamespaces:
     """Return the node without its network namespace, which can end once the agent does not hold it."""
-    return Node(name=node.name, network=-1, path=node.path)
+    return NodeNamespaces(name=node.name, network=-1, path=node.path)
 
 
-def is_being_set_up(node: Node) -> bool:
+def is_being_set_up(node: NodeNamespaces) -> bool:
     """Whether a container's first process has the machine's root directory, which it leaves before its program starts.
 
     As long as it has, the Docker Engine may set up the network: it switches IPv6 off at all interfaces that are there.
@@ -172,7 +174,7 @@ def is_being_set_up(node: Node) -> bool:
         return False  # it has ended
 
 
-def addresses_of(node: Node) -> tuple[FoundAddress, ...]:
+def addresses_of(node: NodeNamespaces) -> tuple[FoundAddress, ...]:
     """The IPv4 addresses inside a node, but those of the loopback."""
     with namespaces.inside(node.network), RouteSocket() as route:
         by_index = {device.index: device for device in switch.devices(route)}
@@ -184,7 +186,7 @@ def addresses_of(node: Node) -> tuple[FoundAddress, ...]:
     )
 
 
-def devices_of(node: Node) -> list[Device]:
+def devices_of(node: NodeNamespaces) -> list[NetworkDevice]:
     """Return the network devices inside a node."""
     with namespaces.inside(node.network), RouteSocket() as route:
         return switch.devices(route)

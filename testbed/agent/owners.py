@@ -16,7 +16,7 @@ from testbed.agent.nodes import started
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testbed.agent.switch import Device
+    from testbed.agent.switch import NetworkDevice
 
 _PROC = Path("/proc")
 _NAMED = Path("/run/netns")
@@ -27,7 +27,7 @@ _IDENTITY = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class PortOwner:
     """The network namespace behind a port.
 
     Attributes:
@@ -35,11 +35,11 @@ class Owner:
         pids: by container, its first process there; `` is the key of a process that is in no container.
     """
 
-    interface: Device
+    interface: NetworkDevice
     pids: Mapping[str, int]
 
 
-def owner_of(side: int, port: Device) -> Owner | None:
+def owner_of(side: int, port: NetworkDevice) -> PortOwner | None:
     """Whose a port is; None where no process is in the namespace of its other end, yet or any more.
 
     Args:
@@ -55,11 +55,11 @@ def owner_of(side: int, port: Device) -> Owner | None:
     for pids in sorted(by_namespace.values(), key=max, reverse=True):
         with suppress(OSError):
             if interface := _other_end(side, port, Path(f"/proc/{pids[0]}/ns/net")):
-                return Owner(interface, _by_container(pids))
+                return PortOwner(interface, _by_container(pids))
     return None
 
 
-def is_named(side: int, port: Device) -> bool:
+def is_named(side: int, port: NetworkDevice) -> bool:
     """Whether the other end of a port is in a namespace that has a name (`ip netns`); see `owner_of`."""
     for path in _NAMED.glob("*"):
         with suppress(OSError):
@@ -68,7 +68,7 @@ def is_named(side: int, port: Device) -> bool:
     return False
 
 
-def is_balancer(side: int, port: Device) -> bool:
+def is_balancer(side: int, port: NetworkDevice) -> bool:
     """Whether a port of an overlay network is that of the machine's load balancer, where a Swarm's virtual IPs are.
 
     Its namespace, in which no process is, has a name that begins with `lb_`; see `owner_of`.
@@ -80,7 +80,7 @@ def is_balancer(side: int, port: Device) -> bool:
     return False
 
 
-def _other_end(side: int, port: Device, path: Path) -> Device | None:
+def _other_end(side: int, port: NetworkDevice, path: Path) -> NetworkDevice | None:
     network = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return switch.other_end(side, port, network)

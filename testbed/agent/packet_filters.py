@@ -11,7 +11,7 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testbed.agent.messages import NewAddress, NewNat, PacketFilter
+    from testbed.agent.messages import NewNat, NewNatAddress, PacketFilter
     from testbed.agent.wiring import Wiring
 
 _FIREWALL = "testbed_firewall"
@@ -58,7 +58,7 @@ class Nats:
             lines = [line for number in range(len(nat.outside)) for line in nat_rules.opening(nat, _table(number))]
             _load(self._wiring, name, lines)
 
-    async def move(self, new: NewAddress) -> None:
+    async def move(self, new: NewNatAddress) -> None:
         """Give the NAT of a node another address, and have it forget its mappings; nothing if it has that address.
 
         Raises:

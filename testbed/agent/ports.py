@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from testbed.agent.netlink import RouteSocket
-    from testbed.agent.switch import Device
+    from testbed.agent.switch import NetworkDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Side:
             os.close(self.fd)
 
 
-class Place(NamedTuple):
+class DevicePlace(NamedTuple):
     """A device, and the side that it is on."""
 
     side: Side
-    device: Device
+    device: NetworkDevice
 
 
 DeviceKey = tuple[int, int]
@@ -129,7 +129,7 @@ class Gateway:
         )
 
 
-class Line(NamedTuple):
+class AccessLine(NamedTuple):
     """Indexes of the devices between a port and the switch, see `access`: at the port, and at the switch."""
 
     inner: int

@@ -18,7 +18,7 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
 
 _STREAMS = 3
 _PIPE_BYTES = 1 << 16
@@ -123,7 +123,7 @@ class Process:
         self.signal(signal.SIGKILL)
 
 
-def start_own(node: Node, argv: Sequence[str], stdio: Sequence[int] = (), term: str | None = None) -> Process:
+def start_own(node: NodeNamespaces, argv: Sequence[str], stdio: Sequence[int] = (), term: str | None = None) -> Process:
     """Start a program of our own in a node's network and cgroups, otherwise in the agent's namespaces.
 
     Args:
@@ -191,7 +191,7 @@ def _send(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def refused(node: Node, number: int, file: str) -> UsageError:
+def refused(node: NodeNamespaces, number: int, file: str) -> UsageError:
     """Return why a command could not be started, from the system's error and the file that it is about."""
     if file == node.directory:
         return UsageError(

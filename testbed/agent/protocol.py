@@ -6,9 +6,9 @@ A client connects and makes one call at a time:
     <- {"event": {...}}                      any number, while the call lasts
     <- {"result": ...}  or  {"error": {"kind", "code", "message", "hint"}}
 
-While a `spawn`, `endpoint` or `capture` call lasts, the client may send `{"tell": {...}}`; when it closes the
-connection, the process is killed. A `timeline` or `follow` call ends when the client sends anything or closes the
-connection, a `measure` call when the client says so by a `tell`, or closes it.
+While a `spawn`, `start-endpoint` or `capture` call lasts, the client may send `{"tell": {...}}`; when it closes the
+connection, the process is killed. A `play-timeline` or `follow` call ends when the client sends anything or closes the
+connection, an `announce-run` call when the client says so by a `tell`, or closes it.
 `hello` and its answer have this form in all versions, so that each side recognises another version.
 """
 
@@ -25,7 +25,7 @@ from testbed.errors import LabError, MachineError, TestbedError, UsageError
 if TYPE_CHECKING:
     from testbed.agent.messages import Call
 
-VERSION = 21
+VERSION = 22
 """Raised whenever a client and an agent of different ages would not understand each other."""
 
 READY = b"ready\n"

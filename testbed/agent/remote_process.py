@@ -13,13 +13,13 @@ from testbed.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from testbed.agent.client_connection import Connection
+    from testbed.agent.client_connection import ClientConnection
 
 _END_SECONDS = 5
 """In which a process that was killed has ended."""
 
 
-class Process:
+class RemoteProcess:
     """A process that the agent started in a node. Used as a context, it is killed when that is left.
 
     Iterate over it for the lines that it writes to its standard output; they end when the process has ended.
@@ -32,7 +32,7 @@ class Process:
     ahead_ns = 0
     translated: Callable[[str], str] | None = None
 
-    def __init__(self, connection: Connection, call: Call[Exit]) -> None:
+    def __init__(self, connection: ClientConnection, call: Call[Exit]) -> None:
         self._connection = connection
         self._events = connection.events(call, ProcessEvent)
         self._status: int | None = None
@@ -108,7 +108,7 @@ class Process:
         self._connection.close()
 
 
-class Endpoint(Process):
+class RemoteEndpoint(RemoteProcess):
     """An endpoint that the agent started in a node, see `testbed.endpoint`."""
 
     def begin(self, start_ns: int) -> None:

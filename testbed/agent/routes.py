@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.messages import NewRoute
     from testbed.agent.netlink import Message
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
     from testbed.families import Address
 
 # include/uapi/linux/rtnetlink.h
@@ -33,7 +33,7 @@ _MAIN_TABLE, _STATIC, _UNIVERSE, _LINK_SCOPE, _UNICAST = 254, 4, 0, 253, 1
 _DEFAULT = "default"
 
 
-def install(node: Node, routes: Iterable[NewRoute]) -> None:
+def install(node: NodeNamespaces, routes: Iterable[NewRoute]) -> None:
     """Give a node its routes, in place of those that it has to the same destinations.
 
     Raises:
@@ -88,7 +88,7 @@ def _family(address: Address) -> int:
     return socket.AF_INET if address.version == IPV4 else socket.AF_INET6
 
 
-def next_hops(node: Node, addresses: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def next_hops(node: NodeNamespaces, addresses: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the next hops that a node's kernel has for addresses; see `testbed.agent.messages.NextHops`.
 
     Raises:

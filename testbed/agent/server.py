@@ -26,7 +26,7 @@ from testbed.agent import (
     sockets,
     timeline,
 )
-from testbed.agent.connection import Connection, accepted
+from testbed.agent.connection import ServerConnection, accepted
 from testbed.agent.faults import ContainerControl, NodeControl, NodeFaults, OwnNodeControl
 from testbed.agent.lab_reports import LabReports
 from testbed.agent.node_commands import PROCESS_CALLS, NodeCommands
@@ -49,9 +49,9 @@ _log = logging.getLogger(__name__)
 _FREQUENT = (
     messages.Accepts,
     messages.HttpStatus,
-    messages.Attachments,
+    messages.ReadAttachments,
     messages.Sockets,
-    messages.State,
+    messages.ReadState,
     messages.Statistics,
 )
 """Calls that come many times a second; they are logged where everything is."""
@@ -59,18 +59,18 @@ _FREQUENT = (
 _AT_ONCE = (
     messages.Hello,
     messages.Recall,
-    messages.Clock,
+    messages.ReadClock,
     messages.HttpStatus,
     messages.Distances,
     messages.StopCommands,
     messages.ProbeNat,
     messages.BringAbout,
-    messages.Heal,
+    messages.HealNodes,
 )
 """Calls that wait for no other: the agent may be busy or stuck when they come, or they take long."""
 
 
-class Server:
+class AgentServer:
     """Carries out all calls of the protocol, for one lab."""
 
     def __init__(  # what a lab is made of
@@ -107,7 +107,7 @@ class Server:
         self.ended = asyncio.Event()
         handlers: dict[type[messages.Call[Any]], Callable[[Any], Awaitable[object]]] = {
             messages.Hello: self.reports.hello,
-            messages.Clock: self._clock,
+            messages.ReadClock: self._clock,
             messages.Create: self._create,
             messages.Adopt: self._adopt,
             messages.Await: self._await,
@@ -120,12 +120,12 @@ class Server:
             messages.StopCommands: self._commands.stop,
             messages.Look: self._look,
             messages.Reaches: self._reaches,
-            messages.Attachments: self._report,
+            messages.ReadAttachments: self._report,
             messages.Impair: self._impair,
-            messages.Restart: lambda call: self._links.restart(call.origin_ns),
+            messages.RestartAllLinks: lambda call: self._links.restart(call.origin_ns),
             messages.BringAbout: self._bring_about,
-            messages.Heal: lambda _: self.node_faults.heal_all(),
-            messages.State: self.reports.state,
+            messages.HealNodes: lambda _: self.node_faults.heal_all(),
+            messages.ReadState: self.reports.state,
             messages.Statistics: self.reports.statistics,
             messages.Sockets: self._sockets,
             messages.ProbeNat: self._probe_nat,
@@ -133,10 +133,12 @@ class Server:
             messages.Recall: self.reports.recall,
             messages.Shutdown: self._shutdown,
         }
-        conversations: dict[type[messages.Call[None]], Callable[[Connection, Any], Awaitable[None]]] = {
-            messages.Timeline: lambda client, call: timeline.carry_out(client, call, self._change, self.node_faults),
+        conversations: dict[type[messages.Call[None]], Callable[[ServerConnection, Any], Awaitable[None]]] = {
+            messages.PlayTimeline: lambda client, call: timeline.carry_out(
+                client, call, self._change, self.node_faults
+            ),
             messages.Follow: events.tell,
-            messages.Measure: events.attend,
+            messages.AnnounceRun: events.attend,
             messages.SampleLinks: lambda client, call: link_sampling.record(client, call, links.names, links.counters),
         }
         self._conversations = {kind.call_name(): (kind, converse) for kind, converse in conversations.items()}
@@ -150,7 +152,7 @@ class Server:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    async def _attend(self, connection: Connection) -> None:
+    async def _attend(self, connection: ServerConnection) -> None:
         try:
             while message := await connection.receive():
                 name, arguments = message.call or "nothing", message.arguments
@@ -195,7 +197,7 @@ class Server:
             with logs.timed(_log, name, level=logging.DEBUG if kind in _FREQUENT else logging.INFO):
                 return await handle(call)
 
-    async def _clock(self, _: messages.Clock) -> int:
+    async def _clock(self, _: messages.ReadClock) -> int:
         return time.monotonic_ns()
 
     async def _create(self, call: messages.Create) -> None:
@@ -236,7 +238,7 @@ class Server:
         node = self._wiring.node(call.node)
         return messages.FoundNamespace(number=os.fstat(node.network).st_ino, addresses=nodes.addresses_of(node))
 
-    async def _report(self, call: messages.Attachments) -> messages.AttachmentReport:
+    async def _report(self, call: messages.ReadAttachments) -> messages.AttachmentReport:
         return await self._attachments.report(settled=call.settled)
 
     async def _impair(self, call: messages.Impair) -> tuple[messages.ChosenEngine, ...]:
@@ -247,9 +249,9 @@ class Server:
 
     async def _change(
         self,
-        changes: Sequence[messages.LinkChange],
+        changes: Sequence[messages.NewImpairments],
         rebinds: Sequence[str],
-        addresses: Sequence[messages.NewAddress],
+        addresses: Sequence[messages.NewNatAddress],
     ) -> tuple[int, int]:
         """Change impaired links, have NATs rebind and give some other addresses.
 

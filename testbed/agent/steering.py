@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from testbed.agent.carriers import LinkCarriers
     from testbed.agent.journal import Journal
     from testbed.agent.known_macs import Senders
-    from testbed.agent.link import Link
+    from testbed.agent.link import ImpairedLink
     from testbed.agent.ports import Port
     from testbed.agent.wiring import Wiring
     from testbed.matching import LinkKey
@@ -45,7 +45,7 @@ class Steering:
 
     wiring: Wiring
     carriers: LinkCarriers
-    links: Mapping[LinkKey, Link]
+    links: Mapping[LinkKey, ImpairedLink]
     journal: Journal | None
     rules: PortRules = field(init=False)
     access: AccessLines = field(init=False)
@@ -96,7 +96,7 @@ class Steering:
         ports = [port for place, port in self.wiring.ports.items() if place not in self.wiring.gone]
         return [port for port in ports if port.network in networks]
 
-    def introduce(self, links: Iterable[Link], *, anew: bool = True) -> None:
+    def introduce(self, links: Iterable[ImpairedLink], *, anew: bool = True) -> None:
         """Make both ends of links permanent neighbours, or all nodes those of an uplink or downlink.
 
         No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet

@@ -18,14 +18,14 @@ from testbed.linux.mounts import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 
 if TYPE_CHECKING:
     from testbed.agent.messages import Surroundings
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
     from testbed.services import Tmpfs
 
 _MOUNT_FLAGS = {"ro": MS_RDONLY, "noexec": MS_NOEXEC, "nosuid": MS_NOSUID, "nodev": MS_NODEV}
 _UNDO_FLAGS = {"rw": MS_RDONLY, "exec": MS_NOEXEC, "suid": MS_NOSUID, "dev": MS_NODEV}
 
 
-def prepare(node: Node) -> None:
+def prepare(node: NodeNamespaces) -> None:
     """Write the files of the lab that a node sees, and find out what is the same for all nodes, for it takes long.
 
     The agent does that, not the node's first process.
@@ -36,12 +36,12 @@ def prepare(node: Node) -> None:
             file.write()
 
 
-def _further(node: Node) -> tuple[str, str]:
+def _further(node: NodeNamespaces) -> tuple[str, str]:
     """Return directories that an ordinary user's programs expect to be able to write to."""
     return node.environment.get("HOME") or os.environ.get("HOME", "/"), node.directory
 
 
-def mount_all(node: Node) -> None:
+def mount_all(node: NodeNamespaces) -> None:
     """Mount what a node sees, in the current mount namespace, which is the node's own.
 
     Raises:

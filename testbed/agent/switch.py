@@ -36,7 +36,7 @@ _IFINFO, _NDMSG = struct.Struct("=BxHiII"), struct.Struct("=BxxxiHBB")  # struct
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class NetworkDevice:
     """A network device of some namespace.
 
     Attributes:
@@ -82,7 +82,7 @@ class Learned:
     port: int
 
 
-def devices(route: RouteSocket, index: int = 0) -> list[Device]:
+def devices(route: RouteSocket, index: int = 0) -> list[NetworkDevice]:
     """Return all devices of a socket's namespace, or the one with that index.
 
     Raises:
@@ -118,7 +118,7 @@ def local_addresses(route: RouteSocket) -> frozenset[str]:
     return frozenset(str(address) for address in addresses if address not in _LINK_LOCAL) | {str(_LINK_LOCAL)}
 
 
-def named(route: RouteSocket, name: str) -> Device:
+def named(route: RouteSocket, name: str) -> NetworkDevice:
     """Return the device of that name in a socket's namespace.
 
     Raises:
@@ -129,7 +129,7 @@ def named(route: RouteSocket, name: str) -> Device:
     return _device(answer)
 
 
-def other_end(network: int, device: Device, elsewhere: int) -> Device | None:
+def other_end(network: int, device: NetworkDevice, elsewhere: int) -> NetworkDevice | None:
     """Return the other end of a veth, if it is in a certain network namespace.
 
     Indexes alone do not tell: new namespaces all begin with the same ones.
@@ -192,8 +192,8 @@ def learned(route: RouteSocket) -> list[Learned]:
     return [found for body in answers for found in _learned(body)]
 
 
-def events(messages: list[tuple[int, bytes]]) -> Iterator[Device | Gone | Learned]:
-    """Return the events in messages of an `EventSocket`; a `Device` is new or has changed."""
+def events(messages: list[tuple[int, bytes]]) -> Iterator[NetworkDevice | Gone | Learned]:
+    """Return the events in messages of an `EventSocket`; a `NetworkDevice` is new or has changed."""
     for kind, body in messages:
         if kind == _NEW_LINK:
             yield _device(body)
@@ -203,12 +203,12 @@ def events(messages: list[tuple[int, bytes]]) -> Iterator[Device | Gone | Learne
             yield from _learned(body)
 
 
-def _device(body: bytes) -> Device:
+def _device(body: bytes) -> NetworkDevice:
     found = attributes(body[_IFINFO.size :])
     kind = attributes(found.get(_INFO, b"")).get(_INFO_KIND, b"").rstrip(b"\0")
     statistics = found.get(_STATISTICS64, bytes(16))
     _, _, index, state, _ = _IFINFO.unpack_from(body)
-    return Device(
+    return NetworkDevice(
         index=index,
         name=found.get(_NAME, b"").rstrip(b"\0").decode(),
         mac=_mac(found.get(_ADDRESS, b"")),

@@ -19,18 +19,20 @@ from testbed.errors import TestbedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from testbed.agent.connection import Connection
+    from testbed.agent.connection import ServerConnection
     from testbed.agent.faults import NodeFaults
-    from testbed.agent.messages import LinkChange, NewAddress, Timeline, TimelineEvent
+    from testbed.agent.messages import NewImpairments, NewNatAddress, PlayTimeline, TimelineEvent
 
-    Change = Callable[[Sequence[LinkChange], Sequence[str], Sequence[NewAddress]], Awaitable[tuple[int, int]]]
+    Change = Callable[[Sequence[NewImpairments], Sequence[str], Sequence[NewNatAddress]], Awaitable[tuple[int, int]]]
     """Changes links, has the NATs of nodes rebind, and gives NATs other addresses; returns when it began and when it
     was done, ns of the monotonic clock."""
 
 _log = logging.getLogger(__name__)
 
 
-async def carry_out(connection: Connection, timeline: Timeline, change: Change, node_faults: NodeFaults) -> None:
+async def carry_out(
+    connection: ServerConnection, timeline: PlayTimeline, change: Change, node_faults: NodeFaults
+) -> None:
     """Carry out events at their times, until the client ends the run.
 
     Each event is reported to the client when it has happened. Faults of nodes may take long, and hold up no event but
@@ -74,7 +76,7 @@ async def carry_out(connection: Connection, timeline: Timeline, change: Change, 
     await _undo(timeline, under_way, change, node_faults)
 
 
-async def _report(connection: Connection, begun: asyncio.Queue[asyncio.Future[EventDone] | None]) -> None:
+async def _report(connection: ServerConnection, begun: asyncio.Queue[asyncio.Future[EventDone] | None]) -> None:
     """Report events in their order, each when it has happened; raise the error of one that could not happen."""
     while happening := await begun.get():
         await connection.send_event(await happening)
@@ -100,7 +102,7 @@ async def _happen(
 
 
 async def _undo(
-    timeline: Timeline, under_way: Sequence[asyncio.Task[EventDone]], change: Change, node_faults: NodeFaults
+    timeline: PlayTimeline, under_way: Sequence[asyncio.Task[EventDone]], change: Change, node_faults: NodeFaults
 ) -> None:
     """Undo all events, when those under way are over."""
     if under_way:

@@ -33,7 +33,7 @@ _MIRRED_PARAMETERS, _REDIRECT, _MIRROR, _STOLEN, _PIPE = 2, 1, 2, 4, 3
 _ETH_P_ALL = 0x0003
 
 
-class Place(NamedTuple):
+class RulePlace(NamedTuple):
     """A hook of a port, a priority there, rules of a lower one come first, and the EtherType of the packets.
 
     Each place has a root table of its own, whose handle the kernel chooses. So rules there are removed with their
@@ -50,7 +50,12 @@ class Place(NamedTuple):
         return self.priority << 16 | socket.htons(self.protocol)
 
 
-BY_SOURCE, REST, ONWARD, ALL_SENT = Place(EGRESS, 1), Place(EGRESS, 2), Place(INGRESS, 3), Place(INGRESS, 4)
+BY_SOURCE, REST, ONWARD, ALL_SENT = (
+    RulePlace(EGRESS, 1),
+    RulePlace(EGRESS, 2),
+    RulePlace(INGRESS, 3),
+    RulePlace(INGRESS, 4),
+)
 """Of what the switch sends to the node: rules by its source, and for the rest. Of what the node sends: rules for what
 goes to the machine, and for everything."""
 
@@ -97,7 +102,7 @@ STAY = Onward(0)
 """No table."""
 
 
-def table(port: int, handle: int, buckets: int = 1, *, place: Place = BY_SOURCE) -> bytes:
+def table(port: int, handle: int, buckets: int = 1, *, place: RulePlace = BY_SOURCE) -> bytes:
     """Return the message that makes a table."""
     return message(port, handle, attribute(_DIVISOR, struct.pack("=I", buckets)), place=place)
 
@@ -109,7 +114,7 @@ def rule(
     *,
     actions: bytes | Sequence[bytes] | None = None,
     onward: Onward = STAY,
-    place: Place = BY_SOURCE,
+    place: RulePlace = BY_SOURCE,
 ) -> bytes:
     """Return the message that makes or replaces a rule; the kernel keeps the keys of one that is there.
 
@@ -135,7 +140,7 @@ def rule(
     return message(port, handle, options, place=place)
 
 
-def message(port: int, handle: int, options: bytes = b"", *, place: Place = BY_SOURCE) -> bytes:
+def message(port: int, handle: int, options: bytes = b"", *, place: RulePlace = BY_SOURCE) -> bytes:
     """Return the body of a message about a filter: `struct tcmsg` and attributes."""
     body = TCMSG.pack(socket.AF_UNSPEC, port, handle, place.hook, place.info)
     return body + attribute(KIND, b"u32\0") + (attribute(OPTIONS, options) if options else b"")

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from testbed.agent import device_requests, exit_rules, machine, nft, node_addresses, switch
-from testbed.agent.forwarding import Forwarding
+from testbed.agent.forwarding import MachineForwarding
 from testbed.agent.journal import OnMachine
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.nodes import Node
+from testbed.agent.nodes import NodeNamespaces
 from testbed.agent.ports import Gateway
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, MachineError
@@ -101,11 +101,11 @@ class WayOut:
             for firewall in firewalls:
                 for interface in interfaces:
                     _pass(firewall, interface)
-            forwarding = Forwarding(self.lab, self.machine, self.journal)
+            forwarding = MachineForwarding(self.lab, self.machine, self.journal)
             forwarding.adapt()
         self._watching = asyncio.create_task(forwarding.watch())
         await self._switch_on(cables, leading)
-        self.wiring.gateways.machine = Node(name=HOST, network=self.machine)
+        self.wiring.gateways.machine = NodeNamespaces(name=HOST, network=self.machine)
         self.wiring.gateways.by_network |= cables
 
     async def close(self) -> None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.messages import NewNetwork, PresentNode
-    from testbed.agent.nodes import Node
-    from testbed.agent.switch import Device
+    from testbed.agent.nodes import NodeNamespaces
+    from testbed.agent.switch import NetworkDevice
     from testbed.agent.wiring import Wiring
 
 
@@ -44,10 +44,10 @@ class Wires:
     devices: LinkDevices
     when_removed: Callable[[Port], None] = field(default=lambda _: None)
     _nodes: dict[str, PresentNode] = field(default_factory=dict)
-    _bridges: dict[str, tuple[Device, int]] = field(default_factory=dict)
+    _bridges: dict[str, tuple[NetworkDevice, int]] = field(default_factory=dict)
     _tunnels: dict[str, int] = field(default_factory=dict)
     """By wire to another machine, the index of the device that leads there."""
-    _made_for: dict[str, Node] = field(default_factory=dict)
+    _made_for: dict[str, NodeNamespaces] = field(default_factory=dict)
     _unrouted: dict[str, str] = field(default_factory=dict)
     """By node whose routes are to be given anew, why it has not got them yet."""
 
@@ -103,7 +103,7 @@ class Wires:
                 with namespaces.inside(side.fd):
                     ipv6.disable(bridge.name)
 
-    async def connect(self, name: str) -> list[Device]:
+    async def connect(self, name: str) -> list[NetworkDevice]:
         """Make the ends of all wires of a node; return their ports, which are down.
 
         Raises:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import switch
 from testbed.agent.gateways import Gateways
-from testbed.agent.nodes import Node, let_go, of_process
-from testbed.agent.ports import DeviceKey, Line, Place, Port, Side
+from testbed.agent.nodes import NodeNamespaces, let_go, of_process
+from testbed.agent.ports import AccessLine, DeviceKey, DevicePlace, Port, Side
 from testbed.errors import LabError, unknown_node
 from testbed.names import BUILT_IN, INTERNET
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.messages import ContainerIdentity
     from testbed.agent.netlink import RouteSocket
-    from testbed.agent.owners import Owner
-    from testbed.agent.switch import Device
+    from testbed.agent.owners import PortOwner
+    from testbed.agent.switch import NetworkDevice
 
 
 @dataclass(slots=True)
@@ -48,13 +48,13 @@ class Wiring:
 
     switch: int
     route: RouteSocket
-    nodes: dict[str, Node] = field(default_factory=dict)
+    nodes: dict[str, NodeNamespaces] = field(default_factory=dict)
     ports: dict[tuple[str, str], Port] = field(default_factory=dict)
     gone: dict[tuple[str, str], str] = field(default_factory=dict)
     bridges: dict[DeviceKey, str] = field(default_factory=dict)
     senders: dict[str, dict[str, str]] = field(default_factory=dict)
     identities: dict[str, ContainerIdentity] = field(default_factory=dict)
-    lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    lines: dict[tuple[str, str], AccessLine] = field(default_factory=dict)
     gateways: Gateways = field(default_factory=Gateways)
     open_networks: set[str] = field(default_factory=set)
     internal_networks: set[str] = field(default_factory=set)
@@ -73,7 +73,7 @@ class Wiring:
         """All switch sides."""
         return [self.main, *self.elsewhere.values()]
 
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> NodeNamespaces:
         """The node of that name; of a container that was restarted, as it is now.
 
         Raises:
@@ -179,7 +179,7 @@ class Wiring:
         """The port that is a device."""
         return self.ports[self._places[key]] if key in self._places else None
 
-    def bridged(self, side: Side, device: Device) -> str | None:
+    def bridged(self, side: Side, device: NetworkDevice) -> str | None:
         """The network that a device is a port of."""
         return self.bridges.get((side.number, device.master))
 
@@ -197,12 +197,12 @@ class Wiring:
                 del senders[mac]
         senders[port.mac] = port.node
 
-    def add_line(self, port: Port, line: Line) -> None:
+    def add_line(self, port: Port, line: AccessLine) -> None:
         """Put a line between a port and the switch. The line's outer end counts as the port, too."""
         self.lines[port.node, port.network] = line
         self._places[port.side.number, line.outer] = port.node, port.network
 
-    def remove_line(self, port: Port) -> Line | None:
+    def remove_line(self, port: Port) -> AccessLine | None:
         """Remove the line at a port, and return it."""
         line = self.lines.pop((port.node, port.network), None)
         if line:
@@ -225,7 +225,7 @@ class Wiring:
         """Forget a node whose namespace has gone."""
         self.nodes[name] = let_go(self.nodes[name])
 
-    def returned(self, place: Place, network: str, owner: Owner | None) -> Port | None:
+    def returned(self, place: DevicePlace, network: str, owner: PortOwner | None) -> Port | None:
         """The node's interface at the other end of a device on the switch side, where a port was gone.
 
         The port and the node are known anew from then on.
@@ -247,7 +247,7 @@ class Wiring:
                 return self._return(name, network, place, inner)
         return None
 
-    def _end_in(self, node: Node, place: Place) -> Device | None:
+    def _end_in(self, node: NodeNamespaces, place: DevicePlace) -> NetworkDevice | None:
         """The other end of a device, if it is in a node without a container, as that is now."""
         for now in node.incarnations():
             if inner := switch.other_end(place.side.fd, place.device, now.network):
@@ -255,10 +255,10 @@ class Wiring:
                 return inner
         return None
 
-    def _of_container(self, node: Node, pid: int, container: str) -> Node:
+    def _of_container(self, node: NodeNamespaces, pid: int, container: str) -> NodeNamespaces:
         return of_process(node.name, pid, limited=bool(node.cgroups), container=container)
 
-    def _return(self, name: str, network: str, place: Place, inner: Device) -> Port:
+    def _return(self, name: str, network: str, place: DevicePlace, inner: NetworkDevice) -> Port:
         port = replace(
             self.ports[name, network],
             node=name,

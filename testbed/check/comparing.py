@@ -9,7 +9,7 @@ from testbed import statistics
 from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
 
 if TYPE_CHECKING:
-    from testbed.check.processes import Process
+    from testbed.check.processes import RandomProcess
 
 CONFIDENCE = 0.99
 """The confidence of the intervals that are shown."""
@@ -71,8 +71,8 @@ def compare(
     )
 
 
-def compare_share(name: str, requested: Process, count: int, total: int, level: float) -> Finding:
-    """Judge a share of packets with an exact binomial test on the effective sample size (`Process.inflation`)."""
+def compare_share(name: str, requested: RandomProcess, count: int, total: int, level: float) -> Finding:
+    """Judge a share of packets with an exact binomial test on the effective sample size (`RandomProcess.inflation`)."""
     if not total:
         return unmeasured(name, requested.rate, NOTHING_ARRIVES)
     events, trials = round(count / requested.inflation), max(round(total / requested.inflation), 1)

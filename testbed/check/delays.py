@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.check.expected import Expected
-    from testbed.check.samples import Sample
+    from testbed.check.samples import ProbeSample
     from testbed.impairments import Impairments
 
 TAIL_LATE_NS = 5_000_000
@@ -35,7 +35,7 @@ _MOST_DISPLACED = 0.5
 """The share of displaced packets up to which the others can be identified by rank alone."""
 
 
-def judge_delays(impairments: Impairments, expected: Expected, sample: Sample, level: float) -> list[Finding]:
+def judge_delays(impairments: Impairments, expected: Expected, sample: ProbeSample, level: float) -> list[Finding]:
     """Return the findings on delay, jitter and, if there is jitter, its distribution, from packets in their place."""
     requested = expected.delays_ns
     if not sample.delays_ns:
@@ -62,7 +62,7 @@ def _unmeasured(impairments: Impairments, why: str) -> list[Finding]:
     return [unmeasured("delay", impairments.delay_ns, why), unmeasured("jitter", impairments.jitter_ns, why)]
 
 
-def _in_place(impairments: Impairments, expected: Expected, sample: Sample) -> Sequence[int]:
+def _in_place(impairments: Impairments, expected: Expected, sample: ProbeSample) -> Sequence[int]:
     """Return the delays of the packets in their place; nothing if they can't be distinguished from the displaced ones.
 
     Displaced packets are identified by their delay if it differs by more than a busy machine's lateness. Otherwise the

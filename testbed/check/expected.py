@@ -14,7 +14,7 @@ from testbed.impairments import CERTAIN, FixedRate, Opportunities, RateSteps, di
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.check.processes import Process
+    from testbed.check.processes import RandomProcess
     from testbed.check.selection import ProbePackets
     from testbed.impairments import Drop, Impairments, Jitter, Reorder
     from testbed.impairments.effects import NamedDistribution
@@ -43,10 +43,10 @@ class Expected:
         delays_ns: evenly spaced quantiles of the delay of a probe in its place, ascending.
     """
 
-    loss: Process
-    duplicates: Process
-    displaced: Process
-    corrupted: Process
+    loss: RandomProcess
+    duplicates: RandomProcess
+    displaced: RandomProcess
+    corrupted: RandomProcess
     delays_ns: Sequence[float]
 
 
@@ -153,7 +153,7 @@ def _mixed(jitter: Jitter) -> tuple[float, ...]:
     return tuple(sorted(deviations[int(draw * len(deviations))] for draw in draws))
 
 
-def _displaced(reorder: Reorder) -> Process:
+def _displaced(reorder: Reorder) -> RandomProcess:
     """Return the process of displaced packets: after one of them, the `gap`-th packet is the next that may be."""
     process = processes.of(reorder.event)
     between = max(reorder.gap - 1, 0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from testbed.check.expected import Expected
-    from testbed.check.samples import Sample
+    from testbed.check.samples import ProbeSample
     from testbed.impairments import Impairments
 
 _NO_ORIGIN = "it is not known when its trace began"
@@ -28,7 +28,7 @@ TIMING = ("delay", "jitter", "distribution")
 
 
 def judge(
-    impairments: Impairments, sample: Sample, *, level: float, origin_ns: int | None = None
+    impairments: Impairments, sample: ProbeSample, *, level: float, origin_ns: int | None = None
 ) -> tuple[Finding, ...]:
     """Return the findings on all properties of a link except its policer and its bottleneck.
 
@@ -62,7 +62,7 @@ def _asked(impairments: Impairments) -> Iterator[tuple[str, float]]:
     yield "loss", expectations.of(impairments).loss.rate
 
 
-def _losses(expected: Expected, sample: Sample, level: float) -> list[Finding]:
+def _losses(expected: Expected, sample: ProbeSample, level: float) -> list[Finding]:
     lost, loss = sample.sent - sample.arrived, expected.loss
     if not sample.arrived and loss.rate < 1:
         verdict = f"of everything: {NOTHING_ARRIVES}"
@@ -75,7 +75,7 @@ def _losses(expected: Expected, sample: Sample, level: float) -> list[Finding]:
     return [finding, *_burst(expected, sample, level)]
 
 
-def _burst(expected: Expected, sample: Sample, level: float) -> list[Finding]:
+def _burst(expected: Expected, sample: ProbeSample, level: float) -> list[Finding]:
     """Judge the mean burst length: each lost packet is the last of its burst with the same probability."""
     lost = sample.sent - sample.arrived
     if not lost or not 0 < expected.loss.rate < 1 or sample.scripted:

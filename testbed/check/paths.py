@@ -28,10 +28,10 @@ from testbed.plan.model import Link
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from testbed.check.processes import Process
-    from testbed.check.samples import Sample
+    from testbed.check.processes import RandomProcess
+    from testbed.check.samples import ProbeSample
     from testbed.impairments import Jitter
-    from testbed.matching import Box, Match, Packets
+    from testbed.matching import Match, PacketRanges, Packets
     from testbed.plan.forwarding import Hop
     from testbed.plan.model import Plan
 
@@ -71,9 +71,9 @@ class Path:
     judged: LinkKey | None = None
     beside: tuple[str, ...] = ()
     skipped: str | None = None
-    box: Box | None = None
+    box: PacketRanges | None = None
 
-    def judge(self, sample: Sample, *, level: float) -> tuple[Finding, ...]:
+    def judge(self, sample: ProbeSample, *, level: float) -> tuple[Finding, ...]:
         """Return the findings on delay and loss, of a single link on all properties but its bottleneck.
 
         `level` is the probability, per property, of a false alarm.
@@ -86,7 +86,7 @@ class Path:
             lost = unmeasured("loss", loss.rate, "that of a link on the way follows a trace")
         return (self._delay(sample, level), lost)
 
-    def _delay(self, sample: Sample, level: float) -> Finding:
+    def _delay(self, sample: ProbeSample, level: float) -> Finding:
         impairments = self.link.impairments
         if not sample.delays_ns:
             return unmeasured("delay", impairments.delay_ns, NOTHING_ARRIVES)
@@ -241,7 +241,7 @@ def _combined_jitter(jitters: Sequence[Jitter]) -> Jitter:
     return replace(largest, ns=ceil(sum(each.ns**2 for each in jitters) ** 0.5))
 
 
-def combined_loss(hops: Sequence[Impairments]) -> Process:
+def combined_loss(hops: Sequence[Impairments]) -> RandomProcess:
     """Return the process of a packet being lost on any of several links.
 
     Of losses that come in bursts, the effective sample size is that of the link whose bursts are the longest.

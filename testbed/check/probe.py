@@ -12,7 +12,7 @@ from testbed.check import expected, parallel, schedules, selection, traced, trai
 from testbed.check.filling import ATTEMPTS, START_NS, Filling
 from testbed.check.judging import TIMING, judge
 from testbed.check.lateness import of_crowded
-from testbed.check.samples import Sample
+from testbed.check.samples import ProbeSample
 from testbed.check.verdict import Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
 from testbed.families import FAMILIES
@@ -73,7 +73,7 @@ class Probe:
             budget: of the check.
             token_bucket: see `measure`.
             origin_ns: time zero of the link's traces.
-            uncertain_ns: see `Sample`.
+            uncertain_ns: see `ProbeSample`.
         """
         path = None if isinstance(probed, Link) else probed
         link = probed if isinstance(probed, Link) else probed.link
@@ -197,7 +197,7 @@ class Probe:
         """The addresses that probes for delay and loss share: one of each family that the link has."""
         return self._addresses or ("",)
 
-    def _sampled(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], scripted: int) -> Sample:
+    def _sampled(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], scripted: int) -> ProbeSample:
         """Send a schedule's probes, the same number over each family, and return one sample of them all."""
         parts = len(self._probed)
         shared = schedule.shared_by(parts)
@@ -205,11 +205,11 @@ class Probe:
             self._sample_over(address, shared, nodes, parallel.share(say, place, parts), scripted)
             for place, address in enumerate(self._probed)
         ]
-        return replace(reduce(Sample.followed_by, samples), uncertain_ns=self._uncertain_ns)
+        return replace(reduce(ProbeSample.followed_by, samples), uncertain_ns=self._uncertain_ns)
 
     def _sample_over(
         self, address: str, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], scripted: int
-    ) -> Sample:
+    ) -> ProbeSample:
         record = self._send(schedule, nodes, say, address, kernel_times=True)
         for _ in range(ATTEMPTS - 1):
             if not record.dropped or not self._budget.allows(schedule.lasts_ns):
@@ -221,7 +221,7 @@ class Probe:
             excess_ns = traced.excess_ns(self._impairments, self._origin_ns, record.sent_ns)
         return record.sample(scripted=scripted, service_ns=schedule.service_ns if limits else 0, excess_ns=excess_ns)
 
-    def _judge(self, sample: Sample) -> tuple[Finding, ...]:
+    def _judge(self, sample: ProbeSample) -> tuple[Finding, ...]:
         if self._path:
             findings = self._path.judge(sample, level=self._level)
         else:

@@ -34,7 +34,7 @@ Matrix = list[list[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class RandomProcess:
     """A random event that happens to some packets.
 
     Attributes:
@@ -53,26 +53,26 @@ class Process:
         """The probability that a packet that it happens to is the last of a burst: 1 / mean burst length."""
         return 1 - self.twice / self.rate if self.rate else 1.0
 
-    def or_else(self, rate: float) -> Process:
+    def or_else(self, rate: float) -> RandomProcess:
         """Return the process of this event or an independent one of the given rate happening, or both."""
         spared = 1 - rate
         neither = spared**2 * (1 - 2 * self.rate + self.twice)
         total = 1 - spared * (1 - self.rate)
         own, both = self.rate * (1 - self.rate), total * (1 - total)
         inflation = 1 + (self.inflation - 1) * spared**2 * own / both if both else 1.0
-        return Process(rate=total, twice=2 * total - 1 + neither, inflation=inflation)
+        return RandomProcess(rate=total, twice=2 * total - 1 + neither, inflation=inflation)
 
 
-def independent(rate: float) -> Process:
+def independent(rate: float) -> RandomProcess:
     """Return the process of an event that happens to each packet independently with the same probability."""
-    return Process(rate=rate, twice=rate**2)
+    return RandomProcess(rate=rate, twice=rate**2)
 
 
 NEVER = independent(0)
 
 
 @cache
-def of(model: Loss | RandomEvent | None) -> Process:
+def of(model: Loss | RandomEvent | None) -> RandomProcess:
     """Return the process of a loss or an event of `testbed.impairments`; of a trace, that of its mean."""
     match model:
         case None | Blackhole():
@@ -111,7 +111,7 @@ def mixed(correlation: int) -> Iterator[float]:
         yield last
 
 
-def _correlated(probability: int, correlation: int) -> Process:
+def _correlated(probability: int, correlation: int) -> RandomProcess:
     """Return the process of correlated draws, estimated from many of them: there is no closed form."""
     threshold = probability / CERTAIN
     draws = mixed(correlation)
@@ -122,10 +122,10 @@ def _correlated(probability: int, correlation: int) -> Process:
     twice = sum(earlier & later for earlier, later in pairwise(happens)) / (_DRAWS - 1)
     counts = [sum(happens[start : start + _BATCH]) for start in range(0, _DRAWS, _BATCH)]
     spread = sum((count - rate * _BATCH) ** 2 for count in counts) / len(counts)
-    return Process(rate=rate, twice=twice, inflation=max(spread / (_BATCH * rate * (1 - rate)), 1.0))
+    return RandomProcess(rate=rate, twice=twice, inflation=max(spread / (_BATCH * rate * (1 - rate)), 1.0))
 
 
-def _chain(moves: Matrix, happens: Sequence[float]) -> Process:
+def _chain(moves: Matrix, happens: Sequence[float]) -> RandomProcess:
     """Return the process of an event whose probability depends on the state of a Markov chain.
 
     Args:
@@ -152,7 +152,7 @@ def _chain(moves: Matrix, happens: Sequence[float]) -> Process:
         excess = [value - shift for value in excess]
         power = _product(power, power)
     covariance = sum(weight * value for weight, value in zip(weights, excess, strict=True))
-    return Process(rate=rate, twice=twice, inflation=max(1 + 2 * covariance / (rate * (1 - rate)), 1.0))
+    return RandomProcess(rate=rate, twice=twice, inflation=max(1 + 2 * covariance / (rate * (1 - rate)), 1.0))
 
 
 def _product(left: Matrix, right: Matrix) -> Matrix:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.check.expected import Expected
-    from testbed.check.samples import Sample
+    from testbed.check.samples import ProbeSample
     from testbed.impairments import Impairments, Reorder
 
 _VISIBLE_LEAST = 0.5
@@ -25,7 +25,7 @@ _LATE_MOST = 0.25
 
 
 def judge_reordering(
-    impairments: Impairments, reorder: Reorder, expected: Expected, sample: Sample, level: float
+    impairments: Impairments, reorder: Reorder, expected: Expected, sample: ProbeSample, level: float
 ) -> Finding:
     """Judge the share of displaced packets by those that are visible in the order of arrival.
 
@@ -96,7 +96,7 @@ def _visible(sent_ns: Sequence[int], reach_ns: float, hidden_probability: float)
     return sum(1 - hidden_probability**others for others in passed if others) / max(len(sent_ns), 1)
 
 
-def _late_share(impairments: Impairments, sample: Sample) -> float:
+def _late_share(impairments: Impairments, sample: ProbeSample) -> float:
     """Return the share of probes that arrived later than the link and a machine without other load can explain."""
     bound_ns = expectations.longest_ns(impairments) + expectations.bottleneck_wait_ns(impairments) + LATE_NS
     return sum(delay_ns > bound_ns for delay_ns in sample.delays_ns) / max(len(sample.delays_ns), 1)

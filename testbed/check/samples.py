@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class ProbeSample:
     """The counts and delays of the probes of one link.
 
     Attributes:
@@ -42,7 +42,7 @@ class Sample:
     uncertain_ns: int = 0
     crowded: bool = False
 
-    def with_counts_of(self, other: Sample) -> Sample:
+    def with_counts_of(self, other: ProbeSample) -> ProbeSample:
         """Return a sample with these delays and with the counts of both samples added up."""
         counts = ("sent", "arrived", "runs", "duplicates", "reordered", "overtaking", "unexpected")
         sums = {name: getattr(self, name) + getattr(other, name) for name in counts}
@@ -50,6 +50,6 @@ class Sample:
             self, sent_ns=sorted([*self.sent_ns, *other.sent_ns]), crowded=self.crowded or other.crowded, **sums
         )
 
-    def followed_by(self, other: Sample) -> Sample:
+    def followed_by(self, other: ProbeSample) -> ProbeSample:
         """Return one sample of both: the other's probes were sent after these."""
         return replace(self.with_counts_of(other), delays_ns=[*self.delays_ns, *other.delays_ns])

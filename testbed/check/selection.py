@@ -9,7 +9,7 @@ from testbed.matching import NO_PORT, PROTOCOLS, WITH_PORTS, left_for
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.matching import Box, Match
+    from testbed.matching import Match, PacketRanges
     from testbed.matching.coverage import Range
 
 _UDP = PROTOCOLS["udp"]
@@ -58,7 +58,7 @@ def choose(match: Match | None, matches: Sequence[Match], port: int) -> ProbePac
     return min(found, key=lambda packets: _effort(packets, port), default=None)
 
 
-def choose_in(box: Box, port: int) -> ProbePackets | None:
+def choose_in(box: PacketRanges, port: int) -> ProbePackets | None:
     """Return packets in a box; None if no such packets can be sent.
 
     Args:
@@ -68,7 +68,7 @@ def choose_in(box: Box, port: int) -> ProbePackets | None:
     return min(_in(box, port), key=lambda packets: _effort(packets, port), default=None)
 
 
-def _in(box: Box, port: int) -> Iterator[ProbePackets]:
+def _in(box: PacketRanges, port: int) -> Iterator[ProbePackets]:
     """Yield a few kinds of packets in a box."""
     for protocol in dict.fromkeys((_UDP, *PROTOCOLS.values(), *box.protocol)):
         if not box.protocol[0] <= protocol <= box.protocol[1]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from testbed import records
 from testbed.check.lateness import LATE_SHARE, met_another
 from testbed.check.rates import HEADER_BYTES, Train
-from testbed.check.samples import Sample
+from testbed.check.samples import ProbeSample
 from testbed.errors import LabError
 from testbed.families import family_of
 from testbed.plan.workloads import Workload
@@ -64,7 +64,7 @@ class TrainRecord:
             received_ns=self.received_ns,
         )
 
-    def sample(self, *, scripted: int, service_ns: int = 0, excess_ns: Sequence[int] | None = None) -> Sample:
+    def sample(self, *, scripted: int, service_ns: int = 0, excess_ns: Sequence[int] | None = None) -> ProbeSample:
         """Return the record as a sample, from which delay and loss are judged.
 
         Args:
@@ -80,7 +80,7 @@ class TrainRecord:
         ledger, deliveries = records.match(self.sent_ns, self.sequence, self.received_ns)
         latencies_ns = dict(zip(deliveries.seq, deliveries.latencies_ns, strict=True))
         met = met_another(self.sent_ns, service_ns)
-        return Sample(
+        return ProbeSample(
             sent=len(ledger),
             arrived=ledger.delivered,
             delays_ns=[

@@ -46,7 +46,7 @@ class Word(_TextType, ABC):
         return [*found, CompletionItem(incomplete, type="file")] if self.files else found
 
 
-class Lab(Word):
+class LabName(Word):
     """A lab that is up."""
 
     def words(self, context: click.Context) -> Sequence[str]:  # noqa: ARG002  # see Word
@@ -56,7 +56,7 @@ class Lab(Word):
         return completing.labs()
 
 
-class Node(Word):
+class NodeName(Word):
     """A node of the lab that is named before."""
 
     def words(self, context: click.Context) -> Sequence[str]:
@@ -68,7 +68,7 @@ class Node(Word):
         return [name for name in completing.nodes(before[0]) if name not in before[1:]] if before else ()
 
 
-class End(Node):
+class LinkEndName(NodeName):
     """An end of a link: a node, or * for the others."""
 
     def words(self, context: click.Context) -> Sequence[str]:
@@ -76,7 +76,7 @@ class End(Node):
         return [*super().words(context), "*"]
 
 
-class Topology(Word):
+class TopologyName(Word):
     """A topology, by name or file."""
 
     files = True
@@ -86,35 +86,35 @@ class Topology(Word):
         return list(named_topologies.named())
 
 
-class TopologyOrLab(Topology):
+class TopologyOrLabName(TopologyName):
     """A topology, or a lab that is up."""
 
     def words(self, context: click.Context) -> Sequence[str]:
         """Return the names of topologies and of labs."""
-        return [*super().words(context), *Lab().words(context)]
+        return [*super().words(context), *LabName().words(context)]
 
 
 ARGUMENTS: dict[str, tuple[Word, ...]] = {
-    "capture": (Lab(), Node()),
-    "check": (TopologyOrLab(),),
-    "detach": (Lab(),),
-    "down": (Lab(),),
-    "events": (Lab(),),
-    "exec": (Lab(), Node()),
-    "fault": (Lab(), Node()),
-    "graph": (Topology(),),
-    "hunt": (Topology(),),
-    "impair": (Lab(), End(), End()),
-    "logs": (Lab(), Node()),
-    "play": (Lab(), Topology()),
-    "run": (TopologyOrLab(),),
-    "shell": (Lab(), Node()),
-    "show": (Topology(),),
-    "sockets": (Lab(), Node()),
-    "sweep": (Topology(),),
-    "up": (Topology(),),
-    "validate": (Topology(),),
-    "watch": (Lab(),),
+    "capture": (LabName(), NodeName()),
+    "check": (TopologyOrLabName(),),
+    "detach": (LabName(),),
+    "down": (LabName(),),
+    "events": (LabName(),),
+    "exec": (LabName(), NodeName()),
+    "fault": (LabName(), NodeName()),
+    "graph": (TopologyName(),),
+    "hunt": (TopologyName(),),
+    "impair": (LabName(), LinkEndName(), LinkEndName()),
+    "logs": (LabName(), NodeName()),
+    "play": (LabName(), TopologyName()),
+    "run": (TopologyOrLabName(),),
+    "shell": (LabName(), NodeName()),
+    "show": (TopologyName(),),
+    "sockets": (LabName(), NodeName()),
+    "sweep": (TopologyName(),),
+    "up": (TopologyName(),),
+    "validate": (TopologyName(),),
+    "watch": (LabName(),),
 }
 """What the arguments of commands are, in their order."""
 

@@ -12,14 +12,14 @@ import click
 from testbed import topology, units
 from testbed.cli import json_output, options
 from testbed.errors import UsageError
-from testbed.hunt import Hunt, HuntObserver, Rule
+from testbed.hunt import FailureRule, Hunt, HuntObserver
 from testbed.runs.output_files import require_writable
 from testbed.topology.yaml_text import dumped
 
 if TYPE_CHECKING:
     from testbed.cli.options import BringUp
     from testbed.hunt import HuntOutcome
-    from testbed.hunt.trials import Trial
+    from testbed.hunt.trials import HuntTrial
 
 FAILED = 1
 _NS = 1e9
@@ -39,7 +39,7 @@ class _Lines(HuntObserver):
         """See `HuntObserver`."""
         self._say("seed", f"{seed}: {faults} faults ({number} of {total})")
 
-    def tried(self, seed: int, trial: Trial) -> None:  # noqa: ARG002  # the line before says it
+    def tried(self, seed: int, trial: HuntTrial) -> None:  # noqa: ARG002  # the line before says it
         """See `HuntObserver`."""
         if trial.failed:
             self._say("", f"failed: {trial.why}")
@@ -56,11 +56,11 @@ def _limit(_context: click.Context, _option: click.Parameter, value: str | None)
         raise UsageError("bad-duration", f"--for {value}: {error}", "write it like 10min or 90s") from None
 
 
-def _rule(_context: click.Context, _option: click.Parameter, value: str) -> Rule:
+def _rule(_context: click.Context, _option: click.Parameter, value: str) -> FailureRule:
     least, _, most = value.partition("/")
     if not (least.isdecimal() and most.isdecimal() and 1 <= int(least) <= int(most)):
         raise UsageError("bad-rule", f"--fails {value} is not of the form K/N", "write it like 2/3: in 2 of 3 runs")
-    return Rule(least=int(least), most=int(most))
+    return FailureRule(least=int(least), most=int(most))
 
 
 @click.command("hunt")
@@ -88,7 +88,7 @@ def hunt_command(
     *,
     runs: int,
     limit_s: float | None,
-    rule: Rule,
+    rule: FailureRule,
     command: str | None,
     how: BringUp,
     output: Path | None,

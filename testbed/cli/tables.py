@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from testbed.analysis.samples import Recorded
+    from testbed.analysis.samples import RecordedSamples
     from testbed.check import LinkCheck
     from testbed.expectations import ExpectationOutcome
     from testbed.runs.flows import FlowSum
@@ -46,7 +46,7 @@ def link_table(checks: Sequence[LinkCheck]) -> Columns:
 
 
 def workload_table(
-    summaries: Sequence[Summary], recorded: Recorded | None = None, sums: Sequence[FlowSum] = ()
+    summaries: Sequence[Summary], recorded: RecordedSamples | None = None, sums: Sequence[FlowSum] = ()
 ) -> WorkloadTable:
     """Return the main metrics of each workload; `-` if its kind has no such metric, `?` if it could not be measured.
 
@@ -61,7 +61,7 @@ def workload_table(
 class WorkloadTable:
     """A table as wide as the terminal allows, with sparklines over time in the remaining space."""
 
-    def __init__(self, summaries: Sequence[Summary], recorded: Recorded | None, sums: Sequence[FlowSum]) -> None:
+    def __init__(self, summaries: Sequence[Summary], recorded: RecordedSamples | None, sums: Sequence[FlowSum]) -> None:
         cells = [formatting.workload_cells(summary) for summary in summaries]
         known = [
             name for name in formatting.WORKLOAD_COLUMNS if any(one[name] != formatting.NOT_APPLICABLE for one in cells)
@@ -90,7 +90,7 @@ class WorkloadTable:
                 table = self._with_sparklines(self._recorded, length)
         yield table
 
-    def _with_sparklines(self, recorded: Recorded, length: int) -> Columns:
+    def _with_sparklines(self, recorded: RecordedSamples, length: int) -> Columns:
         sparks = {name: sparklines.over_time(samples, length) for name, samples in recorded.samples.items()}
         lines = [(*line, sparks.get(line[0], "")) for line in self._lines]
         caption = f"{_OVER_TIME}: goodput; the greatest latencies where there is none"

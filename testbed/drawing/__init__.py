@@ -26,11 +26,11 @@ _PICTURES: dict[str, Callable[[Picture], str]] = {
 FORMATS = (*_PICTURES, "json")
 """The formats of a drawing; `json` is for scripts, and has each node by itself."""
 
-__all__ = ["FORMATS", "Figure", "draw", "figure"]
+__all__ = ["FORMATS", "Drawing", "draw", "figure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class Drawing:
     """A drawing for a page.
 
     Attributes:
@@ -53,7 +53,7 @@ def draw(plan: Plan, form: str) -> str:
     return objects.render(plan) if form == "json" else _PICTURES[form](picture(plan))
 
 
-def figure(plan: Plan) -> Figure:
+def figure(plan: Plan) -> Drawing:
     """Return the drawing of a plan for an HTML page."""
     drawn = picture(plan)
-    return Figure(title=drawn.title, svg=svg.embedded(drawn), folded=len(drawn.boxes) > MOST)
+    return Drawing(title=drawn.title, svg=svg.embedded(drawn), folded=len(drawn.boxes) > MOST)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from testbed.drawing.picture import Box, Connection, Picture
+    from testbed.drawing.picture import Box, BoxConnection, Picture
 
 MOST_CONNECTIONS = 60
 """Connections that have labels; of more, only wires are drawn."""
@@ -77,7 +77,7 @@ class Arc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class LinkTableCell:
     """A text in the table of links: the impairments from the box of its row to that of its column, or a heading."""
 
     text: str
@@ -113,7 +113,7 @@ class Layout:
     left: float
     right: float
     label_x: float
-    cells: Sequence[Cell]
+    cells: Sequence[LinkTableCell]
     width: float
     height: float
     left_out: int
@@ -179,7 +179,7 @@ def _network_lines(picture: Picture, boxes: Sequence[PlacedBox]) -> list[Network
     ]
 
 
-def _table(links: Iterable[Connection], boxes: Sequence[PlacedBox], left: float) -> list[Cell]:
+def _table(links: Iterable[BoxConnection], boxes: Sequence[PlacedBox], left: float) -> list[LinkTableCell]:
     """Return a table of links from the boxes in rows to those in columns, with a column for each that has any."""
     texts: dict[tuple[int, int], list[str]] = {}
     for link in links:
@@ -187,13 +187,13 @@ def _table(links: Iterable[Connection], boxes: Sequence[PlacedBox], left: float)
             shown = f"{link.with_packets(text or '')}{f' on {link.network}' * bool(link.network)}"
             if text is not None and shown not in texts.setdefault(ends, []):
                 texts[ends].append(shown)
-    cells: list[Cell] = []
+    cells: list[LinkTableCell] = []
     x = left
     for column in sorted({destination for (_, destination), text in texts.items() if text}):
         heading = f"to {boxes[column].box.name}"
         entries = {row: "; ".join(text) for (row, to), text in texts.items() if to == column and text}
-        cells.append(Cell(text=heading, x=x, y=boxes[0].y - _BOX, heading=True))
-        cells += [Cell(text=text, x=x, y=boxes[row].y + 4, heading=False) for row, text in entries.items()]
+        cells.append(LinkTableCell(text=heading, x=x, y=boxes[0].y - _BOX, heading=True))
+        cells += [LinkTableCell(text=text, x=x, y=boxes[row].y + 4, heading=False) for row, text in entries.items()]
         x += _SMALL_LETTER * max(map(len, (heading, *entries.values()))) + 2 * _MARGIN
     return cells
 
@@ -203,9 +203,11 @@ def _box_width(placed: PlacedBox) -> float:
     return max(96.0, 28 + _LETTER * len(placed.box.name) + aside + 6 * (placed.box.count > 1))
 
 
-def _arcs(connections: Iterable[Connection], boxes: Sequence[PlacedBox], right: float, *, labelled: bool) -> list[Arc]:
+def _arcs(
+    connections: Iterable[BoxConnection], boxes: Sequence[PlacedBox], right: float, *, labelled: bool
+) -> list[Arc]:
     """Place arcs, short ones nearest to the boxes, without crossings, and labels without overlaps."""
-    placed: list[tuple[Connection, int]] = []
+    placed: list[tuple[BoxConnection, int]] = []
     for connection in sorted(connections, key=lambda one: (one.second - one.first, one.first)):
         taken = {
             level for other, level in placed if other.first <= connection.second and connection.first <= other.second

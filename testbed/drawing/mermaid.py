@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.drawing.picture import Box, Connection, Picture
+    from testbed.drawing.picture import Box, BoxConnection, Picture
 
 
 def render(picture: Picture) -> str:
@@ -39,7 +39,7 @@ def _shape(box: Box) -> str:
     return f"{opening}{_quoted(box.title, *box.notes)}{closing}"
 
 
-def _edge(connection: Connection, label: tuple[str, ...]) -> str:
+def _edge(connection: BoxConnection, label: tuple[str, ...]) -> str:
     """Return an edge; an arrow leads to where links lead to, so one that only leads back is written the other way."""
     ends = [f"n{connection.first}", f"n{connection.second}"]
     if connection.there is None and connection.back is not None:

@@ -65,7 +65,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class BoxConnection:
     """What is between two boxes: a wire, links with impairments on a network, or links with impairments on a wire.
 
     Attributes:
@@ -117,7 +117,7 @@ class Picture:
     description: str
     segments: tuple[Segment, ...]
     boxes: tuple[Box, ...]
-    connections: tuple[Connection, ...]
+    connections: tuple[BoxConnection, ...]
 
     @property
     def title(self) -> str:
@@ -217,7 +217,7 @@ def _connections(
     wires: set[str],
     *,
     several: bool,
-) -> Iterable[Connection]:
+) -> Iterable[BoxConnection]:
     """Yield the connections between boxes. Of several links from box to box that differ, their number is said."""
     between: dict[tuple[int, int, str | None, str], tuple[dict[str, None], dict[str, None]]] = {}
     on_wire: dict[str, list[int]] = {}
@@ -238,7 +238,7 @@ def _connections(
         for direction in (False, True) if source == destination else (source > destination,):
             directions[direction][described[link.key]] = None
     for (first, second, network, packets), (there, back) in sorted(between.items(), key=lambda item: item[0][:2]):
-        yield Connection(
+        yield BoxConnection(
             first=first,
             second=second,
             network=network if several and network else "",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from testbed.drawing.picture import Box, Connection, Picture
+    from testbed.drawing.picture import Box, BoxConnection, Picture
 
 COLUMNS = 80
 
@@ -54,7 +54,7 @@ def _tree(boxes: list[Box], network: str) -> Iterator[str]:
         yield from _filled(f"{'└─' if last else '├─'} {box.title:{width}}", f"   {text}", " " if last else "│")
 
 
-def _connections(picture: Picture, connections: Iterable[Connection]) -> Iterator[str]:
+def _connections(picture: Picture, connections: Iterable[BoxConnection]) -> Iterator[str]:
     """Yield a line for each direction that differs, arrows below each other."""
     rows: list[tuple[str, str, str, str]] = []
     for connection in connections:

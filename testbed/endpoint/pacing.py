@@ -14,7 +14,7 @@ _SPIN_NS = 80_000  # the kernel wakes a sleeper up to 50 us late (its timer slac
 _SLEEP_NS = 100_000_000
 
 
-class Owner(Protocol):
+class PacingOwner(Protocol):
     """The part of `testbed.endpoint.owner.Owner` that `wait_until` uses."""
 
     def check(self) -> None:
@@ -35,7 +35,7 @@ def count(spec: Spec) -> int:
     return -(-bits // message_bits)
 
 
-def wait_until(due_ns: int, owner: Owner, fraction: float) -> None:
+def wait_until(due_ns: int, owner: PacingOwner, fraction: float) -> None:
     """Return at `due_ns`, or at once if that has passed. Sleep, except for the last 80 us.
 
     Raises:

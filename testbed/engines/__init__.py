@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from testbed.engines.engine import Engine, Switch
 
 
-class _Entry(NamedTuple):
+class _EngineEntry(NamedTuple):
     module: str
     name: str
     needs: str
 
 
-ENGINES: Mapping[str, _Entry] = {
-    "netem": _Entry("testbed.engines.netem.presence", "engine", "a kernel with sch_netem"),
-    "userspace": _Entry("testbed.engines.userspace.engine", "UserspaceEngine", "packet sockets in a namespace of ours"),
+ENGINES: Mapping[str, _EngineEntry] = {
+    "netem": _EngineEntry("testbed.engines.netem.presence", "engine", "a kernel with sch_netem"),
+    "userspace": _EngineEntry(
+        "testbed.engines.userspace.engine", "UserspaceEngine", "packet sockets in a namespace of ours"
+    ),
 }
 """Module and class of each engine, or what returns it, and what it needs, in the order in which `auto` prefers them."""
 

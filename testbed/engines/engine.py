@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from testbed.impairments import Impairments
 
 
-class Device(Protocol):
+class EngineDevice(Protocol):
     """A network device."""
 
     @property
@@ -27,7 +27,7 @@ class Device(Protocol):
         ...
 
 
-class Pair(NamedTuple):
+class VethPair(NamedTuple):
     """A veth pair: one end on the switch side, the other in a namespace that ends with the agent.
 
     Attributes:
@@ -36,19 +36,19 @@ class Pair(NamedTuple):
         far_network: file descriptor of the namespace that the other end is in.
     """
 
-    near: Device
-    far: Device
+    near: EngineDevice
+    far: EngineDevice
     far_network: int
 
 
 class Devices(Protocol):
     """Makes the devices of links; they are marked as the lab's, and up. All methods raise OSError."""
 
-    def make_ifbs(self, wanted: Mapping[str, int], /) -> Sequence[Device]:
+    def make_ifbs(self, wanted: Mapping[str, int], /) -> Sequence[EngineDevice]:
         """Make ifb devices on the switch side; `wanted` is the MTU of each, by its link's name."""
         ...
 
-    def make_pairs(self, wanted: Mapping[str, int], /) -> Sequence[Pair]:
+    def make_pairs(self, wanted: Mapping[str, int], /) -> Sequence[VethPair]:
         """Make veth pairs, from whose frames a packet socket can tell of which packets they consist.
 
         `wanted` is the MTU of each, by its link's name.
@@ -95,7 +95,7 @@ class NewLink(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Availability:
+class EngineAvailability:
     """Whether an engine works on this machine.
 
     Attributes:
@@ -133,7 +133,7 @@ class Engine(Protocol):
         """Whether senders must have their segmentation offloads off, because it takes a frame for a packet."""
         ...
 
-    async def probe(self) -> Availability:
+    async def probe(self) -> EngineAvailability:
         """Test whether it works on this machine. It is called first, and leaves nothing behind."""
         ...
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from testbed import units
-from testbed.codec import Text
+from testbed.codec import TextForm
 from testbed.expectations.model import COMPARISONS, Amount, Expression, MetricTerm, Term
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ExpectationError(ValueError):
         self.what = what
 
 
-class Expectation(Text):
+class Expectation(TextForm):
     """A comparison of two sums. Its JSON form is its text.
 
     Attributes:

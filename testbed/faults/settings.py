@@ -16,7 +16,7 @@ ALL_NAMES = "*"
 _BITS = 8
 
 
-class Place(NamedTuple):
+class SettingPlace(NamedTuple):
     """What a setting sets: of two settings with the same place, the later one replaces the earlier one.
 
     Attributes:
@@ -42,9 +42,9 @@ class Setting(NodeFault, frozen=True, kw_only=True):
     """Base of the faults that last until another one replaces them."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SettingPlace:
         """What it sets."""
-        return Place(self.kind, self.node, "")
+        return SettingPlace(self.kind, self.node, "")
 
     @property
     def is_neutral(self: _Undoable) -> bool:
@@ -102,9 +102,9 @@ class NameFault(Setting, frozen=True, kw_only=True):
     name: str
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SettingPlace:
         """The name, whatever is wrong with it."""
-        return Place("name", self.node, self.name.lower())
+        return SettingPlace("name", self.node, self.name.lower())
 
     @property
     def neutral(self) -> NameWorks:
@@ -175,9 +175,9 @@ class FillDisk(Setting, frozen=True, kw_only=True):
     full: bool = False
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SettingPlace:
         """How full the file system there is."""
-        return Place(self.kind, self.node, self.path)
+        return SettingPlace(self.kind, self.node, self.path)
 
     @property
     def neutral(self) -> FillDisk:
@@ -200,9 +200,9 @@ class SlowDisk(Setting, frozen=True, kw_only=True):
     bytes_per_s: int = 0
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SettingPlace:
         """How fast the disk there is."""
-        return Place(self.kind, self.node, self.path)
+        return SettingPlace(self.kind, self.node, self.path)
 
     @property
     def neutral(self) -> SlowDisk:
@@ -221,7 +221,7 @@ class InForce:
     """The settings that nodes have and would not have without faults."""
 
     def __init__(self) -> None:
-        self._settings: dict[Place, AnySetting] = {}
+        self._settings: dict[SettingPlace, AnySetting] = {}
 
     def note(self, setting: AnySetting) -> None:
         """Note that a node has a setting now."""

@@ -8,6 +8,6 @@ The result is the fewest of those faults, as short and mild as possible, that st
 
 from testbed.hunt.hunting import HUNTS, Found, Hunt, HuntObserver, HuntOutcome
 from testbed.hunt.shrinking import shrink
-from testbed.hunt.trials import Rule
+from testbed.hunt.trials import FailureRule
 
-__all__ = ["HUNTS", "Found", "Hunt", "HuntObserver", "HuntOutcome", "Rule", "shrink"]
+__all__ = ["HUNTS", "FailureRule", "Found", "Hunt", "HuntObserver", "HuntOutcome", "shrink"]

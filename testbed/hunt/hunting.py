@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from testbed import topology
 from testbed.errors import UsageError
 from testbed.hunt import shrinking
-from testbed.hunt.trials import Rule, Trial, Trials
+from testbed.hunt.trials import FailureRule, HuntTrial, Trials
 from testbed.lab import Observer
 from testbed.runs import archive
 from testbed.runs.output_files import make_directory, write_whole
@@ -41,7 +41,7 @@ class HuntObserver(Observer):
     def drew(self, seed: int, faults: int, number: int, total: int) -> None:
         """The run with a seed begins, the `number`-th of a total."""
 
-    def tried(self, seed: int, trial: Trial) -> None:
+    def tried(self, seed: int, trial: HuntTrial) -> None:
         """The first run with a seed has ended."""
 
     def shrinking(self, faults: int, runs: int) -> None:
@@ -116,7 +116,7 @@ class Hunt:
     runs: int
     first_seed: int = 1
     limit_s: float | None = None
-    rule: Rule
+    rule: FailureRule
     command: tuple[str, ...] = ()
     lab: str | None = None
     runtime: str | None = None

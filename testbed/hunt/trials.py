@@ -30,7 +30,7 @@ _TOO_MANY = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class FailureRule:
     """When faults count as failing: in `least` of `most` runs."""
 
     least: int = 2
@@ -38,7 +38,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class HuntTrial:
     """The outcome of one run.
 
     Attributes:
@@ -74,14 +74,14 @@ class Trials:
     engine: str | None
     command: tuple[str, ...]
     observer: Observer
-    done: dict[str, list[Trial]] = field(default_factory=dict)
+    done: dict[str, list[HuntTrial]] = field(default_factory=dict)
     broken: int = 0
 
     def __post_init__(self) -> None:
         if self._journal.is_file():
             for line in self._journal.read_text("utf-8").splitlines():
                 with suppress(ValueError):  # the last line of a hunt that was killed, or had no more space
-                    trial = Trial(**json.loads(line))
+                    trial = HuntTrial(**json.loads(line))
                     self.done.setdefault(trial.key, []).append(trial)
 
     @property
@@ -93,7 +93,7 @@ class Trials:
         """How many runs there are."""
         return sum(map(len, self.done.values()))
 
-    def of(self, seed: int, entries: Sequence[dict[str, Any]], count: int) -> list[Trial]:
+    def of(self, seed: int, entries: Sequence[dict[str, Any]], count: int) -> list[HuntTrial]:
         """Return the outcomes of the first `count` runs with these faults; those that are missing are made.
 
         Raises:
@@ -109,7 +109,7 @@ class Trials:
                     file.write(f"{json.dumps(asdict(trial))}\n")
         return known[:count]
 
-    def fails(self, seed: int, entries: Sequence[dict[str, Any]], rule: Rule) -> bool:
+    def fails(self, seed: int, entries: Sequence[dict[str, Any]], rule: FailureRule) -> bool:
         """Return whether these faults fail often enough; no more runs are made than that takes."""
         for count in range(1, rule.most + 1):
             trials = self.of(seed, entries, count)
@@ -120,7 +120,7 @@ class Trials:
                 return False
         return False
 
-    def _made(self, key: str, seed: int, entries: Sequence[dict[str, Any]]) -> Trial | None:
+    def _made(self, key: str, seed: int, entries: Sequence[dict[str, Any]]) -> HuntTrial | None:
         """Make a run; None if it could not be made."""
         if find(self.name):  # left by a hunt that was killed
             take_down(self.name)
@@ -135,7 +135,7 @@ class Trials:
                 return None
             failed, why, run = True, error.message.splitlines()[0], ""
         self.broken = 0
-        return Trial(key=key, failed=failed, why=why, run=run)
+        return HuntTrial(key=key, failed=failed, why=why, run=run)
 
     def _run(self, seed: int, entries: Sequence[dict[str, Any]]) -> tuple[bool, str, str]:
         faulty = topology.with_timeline(self.topology, entries)
@@ -169,6 +169,6 @@ class Trials:
                 raise
         return status != 0, f"{self.command[0]} ended with status {status}", ""
 
-    def run_of(self, trial: Trial) -> runs.Run | None:
+    def run_of(self, trial: HuntTrial) -> runs.Run | None:
         """Return the run of an outcome, if there is one."""
         return runs.load(self.directory / trial.run) if trial.run else None

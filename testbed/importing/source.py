@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from testbed.topology.document import Float, Integer
+from testbed.topology.document import WrittenFloat, WrittenInteger
 from testbed.topology.error_messages import show
 from testbed.topology.problems import Problem, nearest, quote
 
@@ -108,7 +108,7 @@ class Source:
         value = self.get(path)
         if isinstance(value, bool):
             return str(value).lower()
-        if isinstance(value, Integer | Float):
+        if isinstance(value, WrittenInteger | WrittenFloat):
             return value.text
         if isinstance(value, str):
             return value

@@ -62,7 +62,7 @@ def attached(
     if not namespaces:
         _require(projects, [_key(each, present, hosts) for each in members], present)
     nodes = _node_names(members)
-    root = document.Mark(1, 1)
+    root = document.Position(1, 1)
     data: dict[str, object] = {"name": name or node_name(names[0]), "runtime": runtime, "links": []}
     whole: document.Path = ()
     places = {whole: document.Location(root, root, f"attach {' '.join(names)}")}
@@ -138,7 +138,7 @@ def _link(
     )
     for path in read.places:
         at = label.find(f"{path[0]}=") if path else -1
-        mark = document.Mark(1, max(at, 0) + 1)
+        mark = document.Position(1, max(at, 0) + 1)
         places["links", index, *path] = document.Location(mark, mark, label)
     return read.data
 

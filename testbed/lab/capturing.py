@@ -23,13 +23,23 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from testbed.agent.client import Agent
-    from testbed.agent.remote_process import Process
+    from testbed.agent.remote_process import RemoteProcess
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
     from testbed.plan.workloads import CaptureSettings
     from testbed.runs import RunWriter
 
-__all__ = ["ALL", "SIZE_BYTES", "SNAP_BYTES", "Capturing", "Limits", "Port", "during_run", "find_port", "ports_of"]
+__all__ = [
+    "ALL",
+    "SIZE_BYTES",
+    "SNAP_BYTES",
+    "AttachmentName",
+    "Capturing",
+    "Limits",
+    "during_run",
+    "find_port",
+    "ports_of",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +51,7 @@ DIRECTORY = "captures"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
+class AttachmentName:
     """The names of a node and of a network that it is attached to."""
 
     node: str
@@ -53,7 +63,7 @@ class Port:
         return f"{self.node}-{self.network}.pcap"
 
 
-def find_port(plan: Plan, node: str, network: str | None) -> Port:
+def find_port(plan: Plan, node: str, network: str | None) -> AttachmentName:
     """Return the port of a node on a network, which may be left out if the node is on one only.
 
     Raises:
@@ -69,7 +79,7 @@ def find_port(plan: Plan, node: str, network: str | None) -> Port:
     raise UsageError("unknown-network", f"{node} is on no network {network!r}", f"its networks are: {names}")
 
 
-def ports_of(plan: Plan, nodes: Sequence[str]) -> list[Port]:
+def ports_of(plan: Plan, nodes: Sequence[str]) -> list[AttachmentName]:
     """Return all ports of nodes; `all` stands for all nodes, the name of a group for its members.
 
     Raises:
@@ -77,7 +87,7 @@ def ports_of(plan: Plan, nodes: Sequence[str]) -> list[Port]:
     """
     wanted = plan.members(*(name for name in nodes if name != ALL))
     return [
-        Port(node=node.name, network=interface.network)
+        AttachmentName(node=node.name, network=interface.network)
         for node in plan.nodes
         for interface in node.interfaces
         if ALL in nodes or node.name in wanted
@@ -109,12 +119,12 @@ def _read(line: str, kind: type[Event]) -> Event:
 class _Running:
     """A running capture: its process, and its file, which a thread fills from the process's output."""
 
-    def __init__(self, agent: Agent, port: Port, path: Path, file: BinaryIO, limits: Limits) -> None:
+    def __init__(self, agent: Agent, port: AttachmentName, path: Path, file: BinaryIO, limits: Limits) -> None:
         self._port = port
         self._path = path
         self._file = file
         self._limits = limits
-        self.process: Process = agent.capture(
+        self.process: RemoteProcess = agent.capture(
             port.node, port.network, snap_bytes=limits.snap_bytes, size_bytes=limits.size_bytes
         )
         self._lines = iter(self.process)
@@ -187,7 +197,7 @@ class Capturing:
         captures: the records of the captures, once the context was left.
     """
 
-    def __init__(self, agent: Agent, files: Mapping[Port, Path], *, snap_bytes: int, size_bytes: int) -> None:
+    def __init__(self, agent: Agent, files: Mapping[AttachmentName, Path], *, snap_bytes: int, size_bytes: int) -> None:
         self.captures: tuple[CaptureRecord, ...] = ()
         self._agent = agent
         self._files = files
@@ -267,7 +277,7 @@ def _refused(path: Path, error: OSError) -> UsageError:
 
 @contextmanager
 def during_run(
-    settings: CaptureSettings, agent: Agent, ports: Sequence[Port], writer: RunWriter, observer: Observer
+    settings: CaptureSettings, agent: Agent, ports: Sequence[AttachmentName], writer: RunWriter, observer: Observer
 ) -> Iterator[None]:
     """Capture at ports during the context, and record the captures in the run.
 

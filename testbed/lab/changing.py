@@ -51,7 +51,7 @@ def partitioned(plan: Plan, agent: Agent, groups: Sequence[Sequence[str]]) -> It
 def restore(plan: Plan, agent: Agent) -> None:
     """See `testbed.lab.Lab.restore`. A node that does not run again keeps no link from being as before."""
     try:
-        agent.call(messages.Heal())
+        agent.call(messages.HealNodes())
     finally:
         _restore_links(plan, agent)
 

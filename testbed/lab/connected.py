@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.agent.messages import AttachmentReport, LinkStatistics, NodeSockets
-    from testbed.agent.remote_process import Endpoint
+    from testbed.agent.remote_process import RemoteEndpoint
     from testbed.endpoint.spec import Spec
     from testbed.lab.events import EventStream
     from testbed.lab.node_watch import NodeWatch
@@ -64,7 +64,7 @@ class ConnectedLab:
     def _clock_offset_ns(self) -> int:
         return self.agent.clock_offset_ns()
 
-    def endpoint(self, node: str, spec: Spec) -> Endpoint:
+    def endpoint(self, node: str, spec: Spec) -> RemoteEndpoint:
         """Start the endpoint program in a node; see `testbed.workloads.nodes.Nodes`."""
         return self.agent.endpoint(node, spec)
 
@@ -84,7 +84,7 @@ class ConnectedLab:
         """
         from testbed.lab.snapshots import snapshot  # noqa: PLC0415 (see above)
 
-        return snapshot(self.agent.call(messages.State()), before)
+        return snapshot(self.agent.call(messages.ReadState()), before)
 
     def events(self, *, past: bool = True, follow: bool = False) -> EventStream:
         """Return events of the lab, whatever causes them: impairments changed, faults, incidents, nodes that end, runs.
@@ -106,7 +106,7 @@ class ConnectedLab:
 
     def attachments(self) -> AttachmentReport:
         """Return how nodes are attached to their networks, and what changed since."""
-        return self.agent.call(messages.Attachments())
+        return self.agent.call(messages.ReadAttachments())
 
     def require_nodes(self) -> AttachmentReport:
         """Require that all nodes run and are on their networks, and return `attachments`.

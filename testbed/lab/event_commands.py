@@ -14,7 +14,7 @@ from testbed.runs import CommandRecord
 
 if TYPE_CHECKING:
     from testbed.lab.connected import ConnectedLab
-    from testbed.plan.events import Command
+    from testbed.plan.events import CommandStart
     from testbed.runs import RunWriter
     from testbed.runtime import Program
 
@@ -28,7 +28,7 @@ _END_S = 10.0
 class _Started:
     """A command whose time has come, and what is known of it so far; `is_recorded` when the run has its record."""
 
-    command: Command
+    command: CommandStart
     at_ns: int
     due_ns: int
     begun_ns: int
@@ -67,7 +67,7 @@ class EventCommands:
             self._threads.append(thread)
             thread.start()
 
-    def _run(self, number: int, start_ns: int, at_ns: int, command: Command) -> None:
+    def _run(self, number: int, start_ns: int, at_ns: int, command: CommandStart) -> None:
         due_ns, status, error = start_ns + at_ns, None, ""
         if self._over.wait(max(0, due_ns - self._lab.now_ns()) / 1e9):
             return  # the timeline was cut short, which is an error of its own

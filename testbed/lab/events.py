@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from testbed import codec
 from testbed.agent import protocol
-from testbed.agent.messages import Follow, LabEvent, Measure, RunNote, Tell
+from testbed.agent.messages import AnnounceRun, Follow, LabEvent, RunNote, Tell
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Announcement:
 
     def __init__(self, agent: Agent, what: str) -> None:
         self._what = what
-        self._call = Measure(what=what)
+        self._call = AnnounceRun(what=what)
         self._connection = agent.begin(self._call)
         self._sending = threading.Lock()
 

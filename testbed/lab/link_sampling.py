@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from testbed.agent.client import Agent
-    from testbed.agent.client_connection import Connection
+    from testbed.agent.client_connection import ClientConnection
     from testbed.runs import RunWriter
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class LinkSampling:
         self._writer = writer
         self._has_links = links > 0
         self._call = SampleLinks(interval_ns=INTERVAL_NS)
-        self._connection: Connection | None = None
+        self._connection: ClientConnection | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._failure: Exception | None = None
         self._links: set[str] = set()

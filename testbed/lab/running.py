@@ -26,7 +26,7 @@ from testbed.plan.forwarding import longest_ns
 from testbed.runtime import state
 from testbed.workloads.nodes import KillableNodes
 from testbed.workloads.running import run as run_workload
-from testbed.workloads.starting import Start
+from testbed.workloads.starting import StartBarrier
 from testbed.workloads.summarisers.base import interval_ns
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def run(
             writer.checked(_checked(lab, observer, budget_s=budget_s))
             writer.checked_nats(_checked_nats(lab, observer))
         watch.follow()
-        lab.agent.call(messages.Restart())  # nothing of the probes is in flight or counted any more
+        lab.agent.call(messages.RestartAllLinks())  # nothing of the probes is in flight or counted any more
         before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
         clocks = lab.agent.compare_clocks()
@@ -264,7 +264,7 @@ def _carry_out(
     """
     if not together:
         return
-    start = Start(len(together), lab.now_ns, time_zero.set, lead_ns=time_zero.lead_ns)
+    start = StartBarrier(len(together), lab.now_ns, time_zero.set, lead_ns=time_zero.lead_ns)
     nodes = KillableNodes(lab)
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
 

@@ -22,7 +22,7 @@ from testbed.topology import TopologyError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.agent.client_connection import Connection
+    from testbed.agent.client_connection import ClientConnection
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
     from testbed.topology import Topology
@@ -56,7 +56,7 @@ def attachable(path: Path, project: str | None) -> Topology:
 
 def attach_when_there(
     topology: Topology, name: str, engine: str | None, observer: Observer, say: Say
-) -> tuple[Lab, Connection]:
+) -> tuple[Lab, ClientConnection]:
     """Attach to the containers that a topology names, as soon as all run; what is left of a killed sidecar goes first.
 
     For the caller's `interruption.deferred()`: once the lab is up, a signal does not interrupt.
@@ -108,7 +108,7 @@ def follow(lab: Lab, say: Say) -> None:
     told = 0
     problems: tuple[str, ...] = ()
     while True:
-        report = lab.agent.call(messages.Attachments(settled=False))
+        report = lab.agent.call(messages.ReadAttachments(settled=False))
         for incident in report.incidents:
             if incident.number > told:
                 say(f"links    {incident.what}")

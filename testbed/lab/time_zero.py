@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from testbed import logs
-from testbed.agent.messages import Restart
+from testbed.agent.messages import RestartAllLinks
 
 if TYPE_CHECKING:
     from testbed.agent.client import Agent
@@ -55,7 +55,7 @@ class TimeZero:
                 return
             self._is_set = True
             with logs.timed(_log, "restart the links"):
-                self._agent.call(Restart(origin_ns=start_ns))
+                self._agent.call(RestartAllLinks(origin_ns=start_ns))
             self._timeline.start(start_ns)
             self._commands.start(start_ns)
             self.lead_ns = 0

@@ -9,8 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from testbed import faults, units
-from testbed.agent.messages import EventDone, LinkChange, NewAddress, Tell, TimelineEvent
-from testbed.agent.messages import Timeline as Call
+from testbed.agent.messages import EventDone, NewImpairments, NewNatAddress, PlayTimeline, Tell, TimelineEvent
 from testbed.errors import LabError
 from testbed.lab import clocks
 from testbed.runs import TimelineRecord
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from testbed.agent.client_connection import Connection
+    from testbed.agent.client_connection import ClientConnection
     from testbed.faults import Fault
     from testbed.impairments import Impairments
     from testbed.lab.connected import ConnectedLab
@@ -67,8 +66,8 @@ class Timeline:
         self._observer = observer
         self._starting = threading.Lock()
         self._start_ns = 0
-        self._call: Call
-        self._connection: Connection | None = None
+        self._call: PlayTimeline
+        self._connection: ClientConnection | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._unreported: queue.SimpleQueue[TimelineRecord] = queue.SimpleQueue()
         self._happened = 0
@@ -85,7 +84,7 @@ class Timeline:
             self._start_ns = start_ns
             changed = {change.key for event in self._plan.timeline for change in event.changes}
             moved = dict.fromkeys((new.node, new.network) for event in self._plan.timeline for new in event.addresses)
-            self._call = Call(
+            self._call = PlayTimeline(
                 start_ns=start_ns,
                 events=tuple(
                     TimelineEvent(
@@ -107,11 +106,11 @@ class Timeline:
             self._connection = self._agent.begin(self._call)
             self._reader.start()
 
-    def _new(self, node: str, network: str, address: str = "") -> NewAddress:
+    def _new(self, node: str, network: str, address: str = "") -> NewNatAddress:
         """Return an address for the NAT of a node, by default the plan's."""
         interface = self._plan.node(node).on(network)
         length = interface.prefix_length
-        return NewAddress(node=node, network=network, address=address or interface.address, prefix_length=length)
+        return NewNatAddress(node=node, network=network, address=address or interface.address, prefix_length=length)
 
     def _read(self) -> None:
         """Read the agent's reports until it sends its result or an error."""
@@ -218,5 +217,5 @@ class Timeline:
             raise self._failure
 
 
-def _change(link: LinkKey, impairments: Impairments) -> LinkChange:
-    return LinkChange(**link._asdict(), impairments=impairments)
+def _change(link: LinkKey, impairments: Impairments) -> NewImpairments:
+    return NewImpairments(**link._asdict(), impairments=impairments)

@@ -2,7 +2,7 @@
 
 from testbed.matching.coverage import (
     NO_PORT,
-    Box,
+    PacketRanges,
     Packets,
     covers,
     left_for,
@@ -20,9 +20,9 @@ __all__ = [
     "NO_PORT",
     "PROTOCOLS",
     "WITH_PORTS",
-    "Box",
     "LinkKey",
     "Match",
+    "PacketRanges",
     "Packets",
     "by_direction",
     "covers",

@@ -24,7 +24,7 @@ _OF_IPV6: Mapping[str, str] = MappingProxyType({"icmp": "icmpv6"})
 Range = tuple[int, int]
 
 
-class Box(NamedTuple):
+class PacketRanges(NamedTuple):
     """Packets with each number in a range, from its first to its last."""
 
     protocol: Range
@@ -36,7 +36,7 @@ class Box(NamedTuple):
 EPHEMERAL = 32768, 60999
 """The ports that Linux gives to sockets that ask for none (net.ipv4.ip_local_port_range)."""
 
-_EVERYTHING = Box((0, MOST_PROTOCOL), _ANY_PORT[0], _ANY_PORT[0], (0, MOST_DSCP))
+_EVERYTHING = PacketRanges((0, MOST_PROTOCOL), _ANY_PORT[0], _ANY_PORT[0], (0, MOST_DSCP))
 
 
 class Packets(NamedTuple):
@@ -70,7 +70,7 @@ def covers(earlier: Collection[Match], match: Match) -> bool:
     return not left_for(match, earlier)
 
 
-def left_for(match: Match | None, earlier: Collection[Match]) -> list[Box]:
+def left_for(match: Match | None, earlier: Collection[Match]) -> list[PacketRanges]:
     """Return the packets that a match selects (None: all), without those that other matches select."""
     rest = [_EVERYTHING] if match is None else _boxes_of(match)
     for other in earlier:
@@ -83,12 +83,12 @@ def lines_that_take(packets: Packets, matches: Sequence[Match]) -> Iterator[Matc
     return _takers(_boxes_of_packets(packets), matches)
 
 
-def lines_that_take_any(box: Box, matches: Sequence[Match]) -> Iterator[Match | None]:
+def lines_that_take_any(box: PacketRanges, matches: Sequence[Match]) -> Iterator[Match | None]:
     """Yield the matches that select some of the packets in a box, as `lines_that_take` does."""
     return _takers([box], matches)
 
 
-def _takers(packets: Sequence[Box], matches: Sequence[Match]) -> Iterator[Match | None]:
+def _takers(packets: Sequence[PacketRanges], matches: Sequence[Match]) -> Iterator[Match | None]:
     rest = list(packets)
     for match in matches:
         boxes = _boxes_of(match)
@@ -99,7 +99,7 @@ def _takers(packets: Sequence[Box], matches: Sequence[Match]) -> Iterator[Match 
         yield None
 
 
-def usual(packets: Packets) -> Iterator[tuple[Match, Box]]:
+def usual(packets: Packets) -> Iterator[tuple[Match, PacketRanges]]:
     """Yield the packets of a program by protocol, each with a match that names them.
 
     They are in no fragments, have the default DSCP, and where a port is not known it is one of the `EPHEMERAL` ones.
@@ -113,7 +113,7 @@ def usual(packets: Packets) -> Iterator[tuple[Match, Box]]:
         else:
             source = destination = NO_PORT, NO_PORT
             match = Match(protocol=number)
-        yield match, Box((number, number), source, destination, (0, 0))
+        yield match, PacketRanges((number, number), source, destination, (0, 0))
 
 
 def longest(packets: Packets, times_ns: Mapping[Match | None, int]) -> int:
@@ -128,7 +128,7 @@ def longest(packets: Packets, times_ns: Mapping[Match | None, int]) -> int:
     return max((times_ns.get(line, 0) for line in lines), default=0)
 
 
-def _boxes_of(match: Match) -> list[Box]:
+def _boxes_of(match: Match) -> list[PacketRanges]:
     protocols = [(number, number) for number in match.protocols] or [(0, MOST_PROTOCOL)]
     dscp = (0, MOST_DSCP) if match.dscp is None else (match.dscp, match.dscp)
     sides: list[tuple[Ports, Ports]]
@@ -137,7 +137,7 @@ def _boxes_of(match: Match) -> list[Box]:
     else:
         sides = [(match.source_port or _ANY_PORT, match.destination_port or _ANY_PORT)]
     return [
-        Box(protocol, source, destination, dscp)
+        PacketRanges(protocol, source, destination, dscp)
         for protocol in protocols
         for sources, destinations in sides
         for source in sources
@@ -145,31 +145,31 @@ def _boxes_of(match: Match) -> list[Box]:
     ]
 
 
-def _boxes_of_packets(packets: Packets) -> list[Box]:
+def _boxes_of_packets(packets: Packets) -> list[PacketRanges]:
     """The boxes of a program's packets; those with ports may come in fragments, too."""
-    dscp, found = (0, MOST_DSCP), list[Box]()
+    dscp, found = (0, MOST_DSCP), list[PacketRanges]()
     source, destination = (
         (0, MOST_PORT) if port is None else (port, port) for port in (packets.source_port, packets.destination_port)
     )
     for number in [PROTOCOLS[name] for name in packets.protocols] or range(MOST_PROTOCOL + 1):
-        found.append(Box((number, number), (NO_PORT, NO_PORT), (NO_PORT, NO_PORT), dscp))
+        found.append(PacketRanges((number, number), (NO_PORT, NO_PORT), (NO_PORT, NO_PORT), dscp))
         if number in WITH_PORTS:
-            found.append(Box((number, number), source, destination, dscp))
+            found.append(PacketRanges((number, number), source, destination, dscp))
     return found
 
 
-def _without(boxes: Sequence[Box], others: Sequence[Box]) -> list[Box]:
+def _without(boxes: Sequence[PacketRanges], others: Sequence[PacketRanges]) -> list[PacketRanges]:
     rest = list(boxes)
     for other in others:
         rest = [part for box in rest for part in _cut(box, other)]
     return rest
 
 
-def _common(one: Box, other: Box) -> bool:
+def _common(one: PacketRanges, other: PacketRanges) -> bool:
     return all(first[0] <= second[1] and second[0] <= first[1] for first, second in zip(one, other, strict=True))
 
 
-def _cut(box: Box, other: Box) -> Iterator[Box]:
+def _cut(box: PacketRanges, other: PacketRanges) -> Iterator[PacketRanges]:
     """Yield the parts of a box that are not in another one."""
     if not _common(box, other):
         yield box
@@ -179,5 +179,5 @@ def _cut(box: Box, other: Box) -> Iterator[Box]:
         first, last = inner[side]
         for part in ((first, low - 1), (high + 1, last)):
             if part[0] <= part[1]:
-                yield Box._make([*inner[:side], part, *inner[side + 1 :]])
+                yield PacketRanges._make([*inner[:side], part, *inner[side + 1 :]])
         inner[side] = max(first, low), min(last, high)

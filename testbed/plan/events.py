@@ -32,7 +32,7 @@ class LinkChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class CommandStart:
     """A command that is started in a node.
 
     Attributes:
@@ -81,5 +81,5 @@ class Event:
     rebinds: tuple[str, ...] = field(default=(), metadata=ADDED)
     addresses: tuple[NewAddress, ...] = field(default=(), metadata=ADDED)
     faults: tuple[Fault, ...] = field(default=(), metadata=ADDED)
-    commands: tuple[Command, ...] = field(default=(), metadata=ADDED)
+    commands: tuple[CommandStart, ...] = field(default=(), metadata=ADDED)
     minor: bool = field(default=False, metadata=ADDED)

@@ -8,7 +8,7 @@ from testbed.errors import UsageError
 
 if TYPE_CHECKING:
     from testbed.topology.models import Topology
-    from testbed.topology.networks import Network
+    from testbed.topology.networks import NetworkKeys
 
 SWARM = "swarm"
 """The runtime of nodes on several machines."""
@@ -49,6 +49,6 @@ def runtime(topology: Topology, asked: str) -> str:
     return SWARM
 
 
-def mtu(topology: Topology, network: Network) -> int:
+def mtu(topology: Topology, network: NetworkKeys) -> int:
     """Return the largest IP packet of a network, bytes: by default one that fits between machines without fragments."""
     return OVERLAY_MTU if topology.hosts and "mtu" not in network.model_fields_set else network.mtu

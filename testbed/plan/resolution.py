@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from testbed.plan.events import Event
     from testbed.services import Service
     from testbed.topology.models import Topology
-    from testbed.topology.workloads import Work
-    from testbed.topology.workloads import Workload as AskedWorkload
+    from testbed.topology.workloads import Work, WorkloadKeys
 
 CONGESTION = "net.ipv4.tcp_congestion_control"
 
@@ -272,7 +271,7 @@ def _stages(
     ports, longest = count(FIRST_PORT), longest_ns(topology)
     named = {node.name: node for node in nodes}
 
-    def instances(written: AskedWorkload | Work) -> Iterator[Workload]:
+    def instances(written: WorkloadKeys | Work) -> Iterator[Workload]:
         for workload in topology.instances(written):
             address = _address(topology, workload, named)
             there, back = ways[family_of(address)].both_ways(workload.source, workload.destination, address)
@@ -283,7 +282,7 @@ def _stages(
     return tuple(tuple(workload for written in stage for workload in instances(written)) for stage in topology.stages)
 
 
-def _address(topology: Topology, workload: AskedWorkload | Work, nodes: Mapping[str, Node]) -> str:
+def _address(topology: Topology, workload: WorkloadKeys | Work, nodes: Mapping[str, Node]) -> str:
     """Return the address of a workload's destination, of its family, on the network where its packets arrive."""
     destination, family = nodes[workload.destination], topology.family(workload)
     if workload.source == workload.destination:
@@ -294,7 +293,7 @@ def _address(topology: Topology, workload: AskedWorkload | Work, nodes: Mapping[
 
 
 def _workload(
-    workload: AskedWorkload | Work,
+    workload: WorkloadKeys | Work,
     source: Node,
     address: str,
     port: int,

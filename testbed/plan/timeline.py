@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.plan.events import Command, Event, LinkChange
+from testbed.plan.events import CommandStart, Event, LinkChange
 from testbed.topology.events import Rebind
-from testbed.topology.steps import Commands, Happening, RampStep, in_time
+from testbed.topology.steps import CommandInNodes, Happening, RampStep, in_time
 from testbed.topology.timeline_state import TimelineState
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def resolve_timeline(topology: Topology, rebinding: Rebinding) -> tuple[Event, .
     return tuple(timeline)
 
 
-def _commands(event: Happening) -> tuple[Command, ...]:
-    if not isinstance(event, Commands):
+def _commands(event: Happening) -> tuple[CommandStart, ...]:
+    if not isinstance(event, CommandInNodes):
         return ()
-    return tuple(Command(node=node, argv=event.argv, may_fail=event.may_fail) for node in event.nodes)
+    return tuple(CommandStart(node=node, argv=event.argv, may_fail=event.may_fail) for node in event.nodes)

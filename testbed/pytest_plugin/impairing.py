@@ -25,7 +25,7 @@ _OF_ALL = pytest.StashKey[bool]()
 _ENDS = 2
 
 
-class LinkChange(NamedTuple):
+class LinkInTest(NamedTuple):
     """Keys of a link with the values that they are to have, in the lab of that fixture."""
 
     lab: str
@@ -66,17 +66,17 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(FIXTURE, combinations, ids=lambda changes: "-".join(map(str, changes)), indirect=True)
 
 
-def _changes(marker: pytest.Mark) -> list[LinkChange]:
+def _changes(marker: pytest.Mark) -> list[LinkInTest]:
     keys = dict(marker.kwargs)
     lab = keys.pop("lab", "lab")
     values = [value if isinstance(value, list | tuple) else [value] for value in keys.values()]
     source, destination = marker.args
-    return [LinkChange(lab, source, destination, dict(zip(keys, chosen, strict=True))) for chosen in product(*values)]
+    return [LinkInTest(lab, source, destination, dict(zip(keys, chosen, strict=True))) for chosen in product(*values)]
 
 
 def impair(request: pytest.FixtureRequest) -> None:
     """Carry out the changes of a test's parameter, if it has one; the lab undoes them after the test."""
-    changes: tuple[LinkChange, ...] = getattr(request, "param", ())
+    changes: tuple[LinkInTest, ...] = getattr(request, "param", ())
     asked_for = {*request.fixturenames}
     for change in changes:
         lab: LabInTest = request.getfixturevalue(change.lab)

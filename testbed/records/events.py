@@ -17,7 +17,7 @@ else:
     Integers = array  # of signed 64-bit integers; msgspec evaluates annotations, and array takes no parameters then
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class RecordEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a record.
 
     Attributes:
@@ -27,7 +27,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
 
 
-class _Typed(Event, frozen=True, kw_only=True, tag_field="event"):
+class _Typed(RecordEvent, frozen=True, kw_only=True, tag_field="event"):
     """A line of an event whose fields are fixed. Further fields are ignored."""
 
 
@@ -35,7 +35,7 @@ class Listening(_Typed, frozen=True, kw_only=True, tag="listening"):
     """The server's socket is bound."""
 
 
-class Ready(_Typed, frozen=True, kw_only=True, tag="ready"):
+class ClientReady(_Typed, frozen=True, kw_only=True, tag="ready"):
     """The client is prepared and waits for its start time."""
 
 
@@ -73,7 +73,7 @@ class Received(_Typed, frozen=True, kw_only=True, tag="received"):
     received_ns: Integers
 
 
-class Connections(_Typed, frozen=True, kw_only=True, tag="connections"):
+class ConnectionTimes(_Typed, frozen=True, kw_only=True, tag="connections"):
     """Connections were begun, connected and, where TLS is used, secured at these times.
 
     The columns differ in length where a connection did not get as far as the next step.
@@ -139,7 +139,7 @@ class LinkCounts(_Typed, frozen=True, kw_only=True, tag="link"):
     queued_bytes: Integers | None = None
 
 
-class Table(Event, frozen=True, kw_only=True):
+class Table(RecordEvent, frozen=True, kw_only=True):
     """A line of any event, as columns of equal length and single values: `tcp-info`, `end`, events of other packages.
 
     Attributes:
@@ -153,7 +153,7 @@ class Table(Event, frozen=True, kw_only=True):
     values: Mapping[str, Any]
 
 
-class End(Event, frozen=True, kw_only=True):
+class End(RecordEvent, frozen=True, kw_only=True):
     """The last line of an endpoint that did its work, with its totals by name."""
 
     totals: Mapping[str, Any]
@@ -161,13 +161,13 @@ class End(Event, frozen=True, kw_only=True):
 
 TYPED = (
     Listening,
-    Ready,
+    ClientReady,
     Started,
     Progress,
     Failed,
     Sent,
     Received,
-    Connections,
+    ConnectionTimes,
     Congestion,
     Bytes,
     Sample,

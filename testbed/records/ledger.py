@@ -14,7 +14,7 @@ from operator import lt, not_, sub
 from typing import TYPE_CHECKING
 
 from testbed.endpoint.columns import Column
-from testbed.records.events import Event, Received, Sent
+from testbed.records.events import Received, RecordEvent, Sent
 from testbed.records.lines import RecordError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Ledger:
         """The number of messages of which copies arrived, all of them after the time-out."""
         return self._states.count(_LATE)
 
-    def add(self, event: Event) -> Iterator[Deliveries]:
+    def add(self, event: RecordEvent) -> Iterator[Deliveries]:
         """Add an event and yield the deliveries that it completes; ignore events other than `sent` and `received`.
 
         Arrivals wait until their messages' times of sending are known, since lines of two endpoints may alternate.

@@ -12,7 +12,7 @@ import msgspec
 
 from testbed.endpoint import columns
 from testbed.errors import LabError
-from testbed.records.events import TYPED, End, Event, Table
+from testbed.records.events import TYPED, End, RecordEvent, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,11 +44,11 @@ def _column(differences: Sequence[int]) -> array[int]:
 
 
 _HEAD = msgspec.json.Decoder(_Head)
-_TYPED: msgspec.json.Decoder[Event] = msgspec.json.Decoder(_UNION, dec_hook=_decode_column)
+_TYPED: msgspec.json.Decoder[RecordEvent] = msgspec.json.Decoder(_UNION, dec_hook=_decode_column)
 _OBJECT: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 
 
-def parse(line: str | bytes) -> Event:
+def parse(line: str | bytes) -> RecordEvent:
     """Decode a line to the type of its event.
 
     Raises:
@@ -63,7 +63,7 @@ def parse(line: str | bytes) -> Event:
         return parse_object(_python_json(line))
 
 
-def parse_object(fields: Mapping[str, Any]) -> Event:
+def parse_object(fields: Mapping[str, Any]) -> RecordEvent:
     """Decode a line that `json.loads` has already turned into an object, as `parse` does."""
     try:
         event = msgspec.convert(fields, _Head).event
@@ -81,7 +81,7 @@ def parse_table(line: str | bytes) -> Table:
         raise _unreadable(error) from None
 
 
-def read(path: Path) -> Iterator[Event]:
+def read(path: Path) -> Iterator[RecordEvent]:
     """Decode the lines of a file, one at a time.
 
     Raises:

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from testbed import logs
-from testbed.analysis.samples import Recorded, read_all
+from testbed.analysis.samples import RecordedSamples, read_all
 from testbed.report.run_page import run_page
 from testbed.runs.output_files import write_whole
 
@@ -27,7 +27,7 @@ __all__ = ["REPORT_FILE", "write"]
 REPORT_FILE = "report.html"
 
 
-def write(run: Run, recorded: Recorded | None = None) -> Path:
+def write(run: Run, recorded: RecordedSamples | None = None) -> Path:
     """Write the report of a run into its directory, replacing an earlier one.
 
     Args:

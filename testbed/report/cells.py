@@ -35,7 +35,7 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class PageVerdict:
     """The verdict at the top of a page.
 
     Attributes:

@@ -13,7 +13,7 @@ from testbed.analysis import comparison, formatting
 from testbed.analysis.comparison import NO_CONCLUSION, THE_SAME
 from testbed.analysis.samples import read_all
 from testbed.plan.differences import plan_differences
-from testbed.report.cells import Cells, Tile, Verdict
+from testbed.report.cells import Cells, PageVerdict, Tile
 from testbed.report.charts import NAMES, Figure, by_name
 from testbed.report.marks import Swatch
 from testbed.report.overlays import Overlaid, overlays
@@ -93,7 +93,7 @@ def _names(sides: Sequence[RunGroup]) -> list[str]:
     return [f"{name} ({number})" if short.count(name) > 1 else name for number, name in enumerate(short, 1)]
 
 
-def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Verdict:
+def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> PageVerdict:
     changes = [change for comparison_ in compared for change in comparison_.changes]
     beyond = [change for change in changes if change.verdict in _BEYOND_CHANCE]
     perhaps = sum(change.verdict == NO_CONCLUSION for change in changes)
@@ -114,7 +114,7 @@ def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Verdi
         Tile(name="Too few runs to tell", value=str(perhaps)),
         Tile(name="The same in all runs", value=str(sum(change.verdict == THE_SAME for change in changes))),
     )
-    return Verdict(good=False if violations else None, title=title, reasons=tuple(said), tiles=tiles)
+    return PageVerdict(good=False if violations else None, title=title, reasons=tuple(said), tiles=tiles)
 
 
 def _side(side: RunGroup, name: str, style: int) -> dict[str, Any]:

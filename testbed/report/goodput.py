@@ -16,15 +16,15 @@ from testbed.report.stage import listed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.analysis.samples import Flow
-    from testbed.report.stage import Group, Stage
+    from testbed.analysis.samples import BinnedPayload
+    from testbed.report.stage import ReportStage, WorkloadGroup
 
 _SECOND = 1_000_000_000
 _UNLIKE = 20
 """The ratio of their peaks from which two flows get separate axes."""
 
 
-def goodput(stage: Stage) -> Iterator[Figure]:
+def goodput(stage: ReportStage) -> Iterator[Figure]:
     """Yield the figure of the stage's flows, if there are any."""
     flows = {id(group): _flows(group) for group in stage.groups}
     groups = [group for group in stage.groups if any(len([*flow.delivered]) > 1 for flow in flows[id(group)])]
@@ -48,11 +48,11 @@ def goodput(stage: Stage) -> Iterator[Figure]:
     yield stage.figure(f"Goodput of {listed([group.name for group in groups])}", panels, note=note)
 
 
-def _flows(group: Group) -> list[Flow]:
+def _flows(group: WorkloadGroup) -> list[BinnedPayload]:
     return [member.flow for member in group.members if member.flow is not None]
 
 
-def _lines(stage: Stage, group: Group) -> Lines:
+def _lines(stage: ReportStage, group: WorkloadGroup) -> Lines:
     flows = [member.flow for member in group.drawn if member.flow is not None]
     lines = [rates(group.fine(flow.delivered), stage.origin_ns) for flow in flows]
     look = "faint" if group.many else ""

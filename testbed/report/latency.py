@@ -12,7 +12,7 @@ from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel, figure
 from testbed.report.display_units import COUNT, PERCENT, SECONDS, display_unit
 from testbed.report.marks import Bars, Level, Lines, Mark, Ranges, Ticks
-from testbed.report.stage import Stage, listed
+from testbed.report.stage import ReportStage, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from testbed.analysis.samples import Samples
     from testbed.plan.model import Plan
     from testbed.report.configured import Steps
-    from testbed.report.stage import Group
+    from testbed.report.stage import WorkloadGroup
     from testbed.runs.timeline_records import TimelineRecord
 
 _PARTS = 100
@@ -37,7 +37,7 @@ _PERCENTILES = (
 )  # fmt: skip
 
 
-def over_time(stage: Stage) -> Iterator[Figure]:
+def over_time(stage: ReportStage) -> Iterator[Figure]:
     """Yield figures of latency over the time of sending, one for one-way messages and one for requests."""
     for one_way in (True, False):
         groups = [
@@ -53,7 +53,7 @@ def _has_latency(samples: Samples, *, one_way: bool) -> bool:
     return bool(samples.messages.latency) and samples.messages.one_way is one_way
 
 
-def _over_time(stage: Stage, groups: Sequence[Group], what: str, *, one_way: bool) -> Figure:
+def _over_time(stage: ReportStage, groups: Sequence[WorkloadGroup], what: str, *, one_way: bool) -> Figure:
     """Return a figure of latency on equal axes: a few one-way workloads in one panel, others below each other.
 
     One panel shows the effect of a loss: in a TCP stream it delays all later messages, among datagrams none.
@@ -71,12 +71,12 @@ def _over_time(stage: Stage, groups: Sequence[Group], what: str, *, one_way: boo
     return stage.figure(title, panels, note=_note(groups))
 
 
-def _latency(group: Group) -> Bins:
+def _latency(group: WorkloadGroup) -> Bins:
     """Return the latency of all members over time."""
     return Bins.merged([member.messages.latency for member in group.members])
 
 
-def _note(groups: Sequence[Group]) -> str:
+def _note(groups: Sequence[WorkloadGroup]) -> str:
     """Return a note on how to read the dots of these workloads."""
     note = "By the time of sending."
     singles = [group.first.messages.latency for group in groups if not group.many]
@@ -95,7 +95,7 @@ def _note(groups: Sequence[Group]) -> str:
 
 def twins(plan: Plan, group: Sequence[Samples], timeline: Sequence[TimelineRecord]) -> Iterator[Figure]:
     """Yield figures of one-way delay of similar workloads that ran one after the other, aligned at their beginnings."""
-    stages = [stage for samples in group if (stage := Stage.of(plan, [samples], timeline)) is not None]
+    stages = [stage for samples in group if (stage := ReportStage.of(plan, [samples], timeline)) is not None]
     firsts = [(stage, stage.groups[0]) for stage in stages]
     y, unit = _axis(
         [member.first.messages.latency for _, member in firsts],
@@ -119,7 +119,7 @@ def twins(plan: Plan, group: Sequence[Samples], timeline: Sequence[TimelineRecor
     yield tail_figure(f"Distribution of the latency of {names}", lines)
 
 
-def _levels(workloads: Sequence[tuple[Stage, Samples]]) -> list[Level]:
+def _levels(workloads: Sequence[tuple[ReportStage, Samples]]) -> list[Level]:
     """Return lines at the configured delays; workloads with the same delay share a line."""
     by_name = {
         level.name: level for stage, samples in workloads for level in stage.level(_configured_ns(stage, samples))
@@ -127,12 +127,12 @@ def _levels(workloads: Sequence[tuple[Stage, Samples]]) -> list[Level]:
     return list(by_name.values())
 
 
-def _dots(stage: Stage, group: Group, *, named: bool) -> Ranges:
+def _dots(stage: ReportStage, group: WorkloadGroup, *, named: bool) -> Ranges:
     ranges = stage.ranges(_latency(group) if group.many else group.first.messages.latency)
     return Ranges(name=group.name if named else "", style=group.style, ranges=ranges, band=group.many)
 
 
-def _losses(stage: Stage, groups: Sequence[Group], *, named: bool = False) -> list[Ticks]:
+def _losses(stage: ReportStage, groups: Sequence[WorkloadGroup], *, named: bool = False) -> list[Ticks]:
     """Return strokes at the times at which lost messages were sent, a row for each group."""
     losing = [
         (group, bins)
@@ -161,7 +161,7 @@ def _axis(latencies: Sequence[Bins], levels: Sequence[Steps]) -> tuple[Axis, str
     return Axis(unit=unit, low=min(0.0, least), high=high * 1.05 or 1.0), unit.name
 
 
-def _configured_ns(stage: Stage, samples: Samples) -> Steps:
+def _configured_ns(stage: ReportStage, samples: Samples) -> Steps:
     """Return the configured delay of a workload's messages, or of messages and answers, ns."""
     messages, workload = samples.messages, samples.workload
     if messages.one_way:
@@ -170,7 +170,7 @@ def _configured_ns(stage: Stage, samples: Samples) -> Steps:
     return configured.round_trip_ns(stage.plan, workload, stage.timeline)
 
 
-def tail(stage: Stage) -> Iterator[Figure]:
+def tail(stage: ReportStage) -> Iterator[Figure]:
     """Yield a figure of the complementary distribution of latencies; a curve ends at the ratio of lost messages."""
     curves: list[Lines] = []
     names: list[str] = []

@@ -14,7 +14,7 @@ from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel
 from testbed.report.display_units import COUNT, display_unit
 from testbed.report.marks import Level, Lines, Mark
-from testbed.report.stage import Stage
+from testbed.report.stage import ReportStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,7 +83,7 @@ def _table(found: RecordedLinks) -> dict[str, Any]:
 
 def _figures(run: Run, found: RecordedLinks) -> Iterator[Figure | str]:
     origin_ns = run.starts[0].start_ns if run.starts else found.begun_ns
-    stage = Stage(
+    stage = ReportStage(
         plan=run.plan,
         groups=(),
         origin_ns=origin_ns,
@@ -115,7 +115,7 @@ def _requested(run: Run, link: str, origin_ns: int) -> list[tuple[int, Impairmen
 
 
 def _throughput(
-    stage: Stage, history: LinkHistory, requested: Sequence[tuple[int, Impairments]], notes: list[str]
+    stage: ReportStage, history: LinkHistory, requested: Sequence[tuple[int, Impairments]], notes: list[str]
 ) -> Panel:
     came, left = (history.totals.get(name) for name in ("bytes_in", "bytes_out"))
     marks: list[Mark] = []
@@ -133,7 +133,7 @@ def _throughput(
 
 
 def _queue(
-    stage: Stage, history: LinkHistory, requested: Sequence[tuple[int, Impairments]], notes: list[str]
+    stage: ReportStage, history: LinkHistory, requested: Sequence[tuple[int, Impairments]], notes: list[str]
 ) -> Iterator[Panel]:
     bins = history.queued_bytes
     most = max((one.high for one in bins), default=0.0)
@@ -148,7 +148,7 @@ def _queue(
     yield Panel(label=f"queue, {unit.name}", y=Axis(unit=unit), marks=[curve, *level], height=90)
 
 
-def _drops(stage: Stage, history: LinkHistory) -> Iterator[Panel]:
+def _drops(stage: ReportStage, history: LinkHistory) -> Iterator[Panel]:
     marks = [
         Lines(name=words, style=number, lines=[_points(stage, total, 1)], steps=True)
         for number, (words, total) in enumerate(history.drops().items())
@@ -157,7 +157,7 @@ def _drops(stage: Stage, history: LinkHistory) -> Iterator[Panel]:
         yield Panel(label="packets dropped per s", y=Axis(unit=COUNT), marks=marks, height=80)
 
 
-def _points(stage: Stage, total: Total, factor: int) -> list[tuple[float, float]]:
+def _points(stage: ReportStage, total: Total, factor: int) -> list[tuple[float, float]]:
     return [(at_ns - stage.origin_ns, factor * value) for at_ns, value in total.per_second()]
 
 
@@ -165,13 +165,13 @@ def _most(marks: Sequence[Mark]) -> float:
     return max((row.y for mark in marks for row in mark.rows() if row.y is not None), default=0.0)
 
 
-def _spans(stage: Stage, requested: Sequence[tuple[int, Impairments]]) -> list[tuple[int, Impairments, int]]:
+def _spans(stage: ReportStage, requested: Sequence[tuple[int, Impairments]]) -> list[tuple[int, Impairments, int]]:
     """Return what is requested, with the times at which it begins and ends."""
     ends = [at_ns for at_ns, _ in requested[1:]] + [stage.origin_ns + stage.length_ns] * bool(requested)
     return [(at_ns, one, until_ns) for (at_ns, one), until_ns in zip(requested, ends, strict=True)]
 
 
-def _level(stage: Stage, name: str, steps: Steps, most: float, notes: list[str]) -> tuple[list[Level], float]:
+def _level(stage: ReportStage, name: str, steps: Steps, most: float, notes: list[str]) -> tuple[list[Level], float]:
     """Return the line of what is requested, if it can be drawn beside values up to `most`, and the greatest of all."""
     highest = max((value for _, value in steps), default=0)
     if not highest:

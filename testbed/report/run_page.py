@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from testbed import drawing
 from testbed.analysis import formatting
 from testbed.report import goodput, latency, senders
-from testbed.report.cells import Cells, TableCell, Tile, Verdict
+from testbed.report.cells import Cells, PageVerdict, TableCell, Tile
 from testbed.report.facts import facts
 from testbed.report.links import links_over_time
 from testbed.report.marks import STYLES
 from testbed.report.page import render
 from testbed.report.sampling import spread
 from testbed.report.socket_charts import connections
-from testbed.report.stage import Stage, alike, group_name, listed
+from testbed.report.stage import ReportStage, alike, group_name, listed
 from testbed.report.start import start
 from testbed.report.workloads import workload_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.analysis.samples import Recorded, Samples
+    from testbed.analysis.samples import RecordedSamples, Samples
     from testbed.plan.model import Plan
     from testbed.report.charts import Figure
     from testbed.runs.run import Run
@@ -46,7 +46,7 @@ class _Judged(Protocol):
 Judged = TypeVar("Judged", bound=_Judged)
 
 
-def run_page(run: Run, recorded: Recorded) -> str:
+def run_page(run: Run, recorded: RecordedSamples) -> str:
     """Return the report of a run, as HTML."""
     samples = [
         [recorded.samples[workload.name] for workload in stage if workload.name in recorded.samples]
@@ -110,13 +110,13 @@ def _when(run: Run) -> str:
     return f"{lab}{started:%Y-%m-%d %H:%M:%S} UTC{length} · runtime {run.runtime}"
 
 
-def _verdict(run: Run) -> Verdict:
+def _verdict(run: Run) -> PageVerdict:
     reasons = [*run.why_not_trusted, *(f"changed after the lab came up: {link}" for link in run.changed_links)]
     for outcome in run.outcomes:
         if not outcome.passed:
             found, wanted = formatting.outcome_cells(outcome)
             reasons.append(f"expected {outcome.expectation}: measured {found}, wanted {wanted}")
-    return Verdict(
+    return PageVerdict(
         good=run.trusted and run.as_expected,
         title=f"This run is {formatting.run_verdict(run)}",
         reasons=tuple(reasons),
@@ -217,7 +217,7 @@ def _timeline(run: Run) -> list[Cells]:
     return _bounded(lines[:_MOST_LINES], len(lines))
 
 
-def _stages(run: Run, recorded: Recorded, samples: Sequence[Sequence[Samples]]) -> Iterator[dict[str, Any]]:
+def _stages(run: Run, recorded: RecordedSamples, samples: Sequence[Sequence[Samples]]) -> Iterator[dict[str, Any]]:
     numbered = spread([*enumerate(zip(run.plan.stages, samples, strict=True), 1)], _MOST_STAGES)
     most = max(2, _MOST_GROUPS // max(1, len(numbered)))
     for number, (stage, together) in numbered:
@@ -265,7 +265,7 @@ def stage_figures(
 
     Of more than `most` groups some have figures: those with the least and the greatest latency or goodput among them.
     """
-    stage = Stage.of(plan, together, timeline, key=key)
+    stage = ReportStage.of(plan, together, timeline, key=key)
     if stage is None:
         return
     if len(stage.groups) > most:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.analysis.samples import Series
-    from testbed.report.stage import Group, Stage
+    from testbed.report.stage import ReportStage, WorkloadGroup
 
 _NUMBERS_OF_THE_KERNEL = ("state", "ca_state")
 _HELD_UP = {"rwnd_limited_ns": "the receiver's window", "sndbuf_limited_ns": "the send buffer"}
@@ -31,7 +31,7 @@ _FEW = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
+class SenderColumns:
     """Columns over time that one node recorded of a workload, or those of a group together.
 
     Attributes:
@@ -62,7 +62,7 @@ class Columns:
         }
 
 
-def columns(group: Group) -> list[Columns]:
+def columns(group: WorkloadGroup) -> list[SenderColumns]:
     """The columns of a group, by event and by the end of the workload that recorded them."""
     merged: dict[tuple[str, bool], list[Series]] = {}
     for member in group.members:
@@ -71,10 +71,10 @@ def columns(group: Group) -> list[Columns]:
     return [_merged(event, several) for (event, _), several in merged.items()]
 
 
-def _merged(event: str, several: Sequence[Series]) -> Columns:
+def _merged(event: str, several: Sequence[Series]) -> SenderColumns:
     names = dict.fromkeys(name for series in several for name in series.columns)
     nodes = [*dict.fromkeys(series.node for series in several)]
-    return Columns(
+    return SenderColumns(
         event=event,
         node=nodes[0] if len(nodes) == 1 else f"{nodes[0]} … {nodes[-1]}",
         many=len(several) > 1,
@@ -85,7 +85,7 @@ def _merged(event: str, several: Sequence[Series]) -> Columns:
     )
 
 
-def senders(stage: Stage, group: Group) -> Iterator[Figure]:
+def senders(stage: ReportStage, group: WorkloadGroup) -> Iterator[Figure]:
     """Figures of TCP's state at each node that recorded it, and folded away what else it recorded."""
     for recorded in columns(group):
         if recorded.event != TCP_INFO:
@@ -106,7 +106,7 @@ def senders(stage: Stage, group: Group) -> Iterator[Figure]:
 _BAND = " The line is the mean of all, the band spans from the least to the greatest."
 
 
-def others(stage: Stage, group: Group) -> Iterator[Figure]:
+def others(stage: ReportStage, group: WorkloadGroup) -> Iterator[Figure]:
     """Figures of all other columns over time. What a program reports is its result: a few numbers are drawn large."""
     for recorded in columns(group):
         telling = recorded.telling(*recorded.bins)
@@ -119,7 +119,9 @@ def others(stage: Stage, group: Group) -> Iterator[Figure]:
                 yield _small_ones(stage, recorded, telling, title)
 
 
-def _small_ones(stage: Stage, of: Columns, shown: Mapping[str, Bins], title: str, *, folded: bool = False) -> Figure:
+def _small_ones(
+    stage: ReportStage, of: SenderColumns, shown: Mapping[str, Bins], title: str, *, folded: bool = False
+) -> Figure:
     return multiples(
         title,
         stage.time,
@@ -132,7 +134,7 @@ def _small_ones(stage: Stage, of: Columns, shown: Mapping[str, Bins], title: str
     )
 
 
-def _panels(stage: Stage, of: Columns, shown: Mapping[str, Bins]) -> list[Panel]:
+def _panels(stage: ReportStage, of: SenderColumns, shown: Mapping[str, Bins]) -> list[Panel]:
     panels = []
     for name, bins in shown.items():
         axis, label = column_axis(of.event, name, _most(bins))
@@ -140,7 +142,7 @@ def _panels(stage: Stage, of: Columns, shown: Mapping[str, Bins]) -> list[Panel]
     return panels
 
 
-def _note(of: Columns) -> str:
+def _note(of: SenderColumns) -> str:
     return _BAND.strip() if of.many else ""
 
 
@@ -155,7 +157,7 @@ def _most(*several: Bins) -> float:
     return max(max(abs(bin_.high), abs(bin_.low)) for bins in several for bin_ in bins)
 
 
-def _rtt(stage: Stage, group: Group, of: Columns) -> Iterator[Panel]:
+def _rtt(stage: ReportStage, group: WorkloadGroup, of: SenderColumns) -> Iterator[Panel]:
     for bins in of.telling("rtt_ns").values():
         levels = stage.level(configured.round_trip_ns(stage.plan, group.first.workload, stage.timeline))
         most = max([_most(bins), *(value for level in levels for _, value in level.steps)])
@@ -164,11 +166,11 @@ def _rtt(stage: Stage, group: Group, of: Columns) -> Iterator[Panel]:
         yield Panel(label=label, y=axis, marks=[curve, *levels], height=110)
 
 
-def _means(stage: Stage, bins: Bins) -> list[tuple[float, float]]:
+def _means(stage: ReportStage, bins: Bins) -> list[tuple[float, float]]:
     return [(at, mean) for at, _, mean, _ in stage.ranges(bins)]
 
 
-def _window(stage: Stage, of: Columns) -> Iterator[Panel]:
+def _window(stage: ReportStage, of: SenderColumns) -> Iterator[Panel]:
     columns = of.telling("cwnd", "ssthresh")
     if "cwnd" in columns:
         marks = [stage.curve(columns["cwnd"], name="congestion window", band=of.many)]
@@ -177,7 +179,7 @@ def _window(stage: Stage, of: Columns) -> Iterator[Panel]:
         yield Panel(label="window, segments", y=Axis(), marks=marks, height=130)
 
 
-def _rates(stage: Stage, of: Columns) -> Iterator[Panel]:
+def _rates(stage: ReportStage, of: SenderColumns) -> Iterator[Panel]:
     """The rate of delivery that TCP measures, and the one it allows itself, which may go off the axis."""
     columns = of.telling("delivery_rate", "pacing_rate")
     if "delivery_rate" in columns:
@@ -191,7 +193,7 @@ def _rates(stage: Stage, of: Columns) -> Iterator[Panel]:
         yield Panel(label=f"rates, {unit.name}", y=Axis(unit=unit, low=0, high=most * 1.05), marks=marks, height=110)
 
 
-def _retransmits(stage: Stage, of: Columns) -> Iterator[Panel]:
+def _retransmits(stage: ReportStage, of: SenderColumns) -> Iterator[Panel]:
     if of.retransmits:
         width = max(_LEAST_BAR_NS, _round_step(stage.length_ns / _BARS))
         bars = [
@@ -208,7 +210,7 @@ def _round_step(least: float) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= least)
 
 
-def _held_up(stage: Stage, of: Columns) -> Iterator[Panel]:
+def _held_up(stage: ReportStage, of: SenderColumns) -> Iterator[Panel]:
     """What kept TCP from sending more where it was not the network: its share of the time."""
     columns = of.telling(*_HELD_UP)
     if columns:

@@ -10,7 +10,7 @@ from testbed.records import RecordError, parse_table
 from testbed.report.charts import Figure, Panel
 from testbed.report.marks import STYLES
 from testbed.report.senders import column_axis
-from testbed.report.stage import Stage
+from testbed.report.stage import ReportStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def _named(connection: str, plan: Plan) -> str:
 
 def _figure(run: Run, sampled: Connections, series: dict[str, Series], span: tuple[int, int]) -> Figure:
     first, last = span
-    stage = Stage(
+    stage = ReportStage(
         plan=run.plan,
         groups=(),
         origin_ns=first,

@@ -37,7 +37,7 @@ _LINES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class WorkloadGroup:
     """A workload, or more than `FEW` similar ones that are shown under one name and in one colour.
 
     Attributes:
@@ -117,7 +117,7 @@ def alike(workloads: Iterable[Workload], *, few: int = FEW) -> list[list[Workloa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class ReportStage:
     """The workloads that ran together.
 
     Attributes:
@@ -131,7 +131,7 @@ class Stage:
     """
 
     plan: Plan
-    groups: tuple[Group, ...]
+    groups: tuple[WorkloadGroup, ...]
     origin_ns: int
     length_ns: int
     timeline: tuple[TimelineRecord, ...] = ()
@@ -152,7 +152,7 @@ class Stage:
         return cls(
             plan=plan,
             groups=tuple(
-                Group(members=tuple(by_name[workload.name] for workload in group), style=style)
+                WorkloadGroup(members=tuple(by_name[workload.name] for workload in group), style=style)
                 for style, group in enumerate(groups)
             ),
             origin_ns=min(begun),

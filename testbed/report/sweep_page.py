@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from testbed import drawing, logs
 from testbed.report.axes import Axis
-from testbed.report.cells import Cells, TableCell, Tile, Verdict
+from testbed.report.cells import Cells, PageVerdict, TableCell, Tile
 from testbed.report.charts import Figure, Panel, figure, multiples
 from testbed.report.display_units import Unit, display_unit
 from testbed.report.marks import Crosses, Mark, Ranges
 from testbed.report.page import render
 from testbed.runs.output_files import write_whole
 from testbed.sweep import rows
-from testbed.sweep.layout import Layout
+from testbed.sweep.layout import ChartLayout
 from testbed.sweep.scale import is_wide
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def sweep_page(outcome: SweepOutcome) -> str:
     )
 
 
-def _verdict(outcome: SweepOutcome) -> Verdict:
+def _verdict(outcome: SweepOutcome) -> PageVerdict:
     reasons = rows.warnings(outcome)
     failed = sum(not run.as_expected for run in outcome.runs.values())
     if failed:
@@ -103,7 +103,7 @@ def _verdict(outcome: SweepOutcome) -> Verdict:
     )
     title = f"{len(outcome.matrix.cells)} cells, {len(outcome.runs)} runs"
     title += "" if reasons else ", all of them trusted"
-    return Verdict(good=not reasons, title=title, reasons=tuple(reasons), tiles=tiles)
+    return PageVerdict(good=not reasons, title=title, reasons=tuple(reasons), tiles=tiles)
 
 
 def _facts(outcome: SweepOutcome) -> dict[str, str]:
@@ -127,10 +127,10 @@ def _runs(outcome: SweepOutcome) -> list[Cells]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _CellPlace:
     """The place of a cell on the x axis."""
 
-    layout: Layout
+    layout: ChartLayout
     order: Sequence[str]
 
     @property
@@ -149,8 +149,8 @@ class _Place:
 
 def figures(outcome: SweepOutcome) -> Iterator[Figure]:
     """Yield a figure for each measure that any run has."""
-    layout = Layout.of(outcome.matrix)
-    x = _Place(layout=layout, order=outcome.matrix.factors[layout.x]).axis
+    layout = ChartLayout.of(outcome.matrix)
+    x = _CellPlace(layout=layout, order=outcome.matrix.factors[layout.x]).axis
     x_label = f"{layout.x}{', logarithmic' if layout.is_logarithmic else ''}"
     groups = _groups(outcome, layout)
     for measure in outcome.measures:
@@ -172,7 +172,7 @@ def figures(outcome: SweepOutcome) -> Iterator[Figure]:
             )
 
 
-def _groups(outcome: SweepOutcome, layout: Layout) -> dict[str, list[Curve]]:
+def _groups(outcome: SweepOutcome, layout: ChartLayout) -> dict[str, list[Curve]]:
     """Return the curves of each panel, by its name."""
     groups: dict[str, list[Curve]] = {}
     for curve in layout.curves(outcome.matrix):
@@ -181,7 +181,7 @@ def _groups(outcome: SweepOutcome, layout: Layout) -> dict[str, list[Curve]]:
     return groups
 
 
-def _marks(outcome: SweepOutcome, layout: Layout, measure: Measure, curves: Sequence[Curve]) -> list[Mark]:
+def _marks(outcome: SweepOutcome, layout: ChartLayout, measure: Measure, curves: Sequence[Curve]) -> list[Mark]:
     """Return the curves of a panel, and crosses at runs that are not trusted."""
     order = outcome.matrix.factors[layout.x]
     marks: list[Mark] = []

@@ -38,7 +38,7 @@ _METRICS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Members:
+class MemberLines:
     """The lines of similar workloads, one by one."""
 
     name: str
@@ -46,7 +46,7 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkloadTable:
+class PageWorkloadTable:
     """The table.
 
     Attributes:
@@ -58,12 +58,12 @@ class WorkloadTable:
 
     head: Sequence[str]
     lines: Sequence[Cells]
-    groups: Sequence[Members]
+    groups: Sequence[MemberLines]
     fairness: Sequence[str]
     without: Sequence[str]
 
 
-def workload_table(run: Run) -> WorkloadTable:
+def workload_table(run: Run) -> PageWorkloadTable:
     """Return the main metrics of each workload of a run; of similar ones the median, minimum and maximum."""
     summaries = {summary.workload: summary for summary in run.summaries}
     parts = [
@@ -74,7 +74,7 @@ def workload_table(run: Run) -> WorkloadTable:
     if len(parts) > _MOST_LINES:
         return _of_kinds(run, summaries)
     lines: list[Cells] = []
-    groups: list[Members] = []
+    groups: list[MemberLines] = []
     texts = {name: formatting.workload_cells(summary) for name, summary in summaries.items()}
     columns = _columns(texts.values())
     for number, stage in enumerate(run.plan.stages, 1):
@@ -88,14 +88,14 @@ def workload_table(run: Run) -> WorkloadTable:
             names = group[0].group or group_name([workload.name for workload in group])
             head = TableCell(text=names, below=f"{len(group)} {group[0].kind}", href=f"#stage-{number}")
             lines.append(_line(head, group, summaries, columns))
-            groups.append(Members(name=names, lines=spread(single, _MOST_EACH)))
+            groups.append(MemberLines(name=names, lines=spread(single, _MOST_EACH)))
         lines += [
             _sum(flow_sum, columns)
             for flow_sum in run.sums
             if {*flow_sum.workloads} <= {workload.name for workload in stage}
         ]
     without = [workload.name for workload in run.plan.workloads if workload.name not in summaries]
-    return WorkloadTable(
+    return PageWorkloadTable(
         head=["workload", *columns],
         lines=lines,
         groups=groups,
@@ -108,7 +108,7 @@ def workload_table(run: Run) -> WorkloadTable:
     )
 
 
-def _of_kinds(run: Run, summaries: dict[str, Summary]) -> WorkloadTable:
+def _of_kinds(run: Run, summaries: dict[str, Summary]) -> PageWorkloadTable:
     """Return the table of very many workloads: a line for each kind, and behind it some of them."""
     kinds: dict[str, list[Workload]] = {}
     for workload in run.plan.workloads:
@@ -125,9 +125,9 @@ def _of_kinds(run: Run, summaries: dict[str, Summary]) -> WorkloadTable:
             for workload, row in zip(shown, cells, strict=True)
         ]
         some = f", {len(shown)} of them: run.json has all" if len(shown) < len(workloads) else ""
-        groups.append(Members(name=f"{len(workloads):,} {kind}{some}", lines=each))
+        groups.append(MemberLines(name=f"{len(workloads):,} {kind}{some}", lines=each))
     without = [workload.name for workload in run.plan.workloads if workload.name not in summaries]
-    return WorkloadTable(
+    return PageWorkloadTable(
         head=["workload", *columns],
         lines=[
             _line(TableCell(text=f"all {len(workloads):,} {kind}"), workloads, summaries, columns)

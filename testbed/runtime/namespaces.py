@@ -24,7 +24,7 @@ from testbed.present import Present, PresentAttachment, PresentContainer, Presen
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from testbed.agent.switch import Device
+    from testbed.agent.switch import NetworkDevice
     from testbed.plan.model import Plan
     from testbed.plan.nodes import Node
 
@@ -81,7 +81,7 @@ def adoption(plan: Plan) -> messages.Adopt:
         UsageError: `unknown-namespace`.
     """
     return messages.Adopt(
-        networks=tuple(messages.PresentNetwork(name=network.name, open=True) for network in plan.networks),
+        networks=tuple(messages.AdoptedNetwork(name=network.name, open=True) for network in plan.networks),
         nodes=tuple(as_present(node.namespace, _interfaces(node), node=node.name) for node in plan.nodes),
     )
 
@@ -122,7 +122,7 @@ class _Namespace:
         label = f"pid-{path.parts[2]}" if path.parts[1] == "proc" else path.name
         return cls(os.fstat(fd).st_ino, fd, re.sub(r"[^A-Za-z0-9_.]+", "-", label).strip("-.") or "netns")
 
-    def devices(self) -> list[Device]:
+    def devices(self) -> list[NetworkDevice]:
         with namespaces.inside(self.fd), RouteSocket() as route:
             return switch.devices(route)
 
@@ -141,7 +141,7 @@ class _Member:
     """An interface on a network."""
 
     namespace: str
-    device: Device
+    device: NetworkDevice
     addresses: list[IPv4Interface]
 
 
@@ -202,7 +202,7 @@ class _Discovery:
             elif network := self._network_of(name, namespace, device):
                 self.members[network].append(_Member(name, device, addresses[device.index]))
 
-    def _network_of(self, name: str, namespace: _Namespace, device: Device) -> str | None:
+    def _network_of(self, name: str, namespace: _Namespace, device: NetworkDevice) -> str | None:
         """The name of the network that an interface is on; None with a problem where it is on none."""
         end = next(self._ends(namespace, device), None)
         if end is None:
@@ -226,7 +226,7 @@ class _Discovery:
         self.problems[name].append(said)
         return None
 
-    def _ends(self, namespace: _Namespace, device: Device) -> Iterator[tuple[_Namespace, Device]]:
+    def _ends(self, namespace: _Namespace, device: NetworkDevice) -> Iterator[tuple[_Namespace, NetworkDevice]]:
         """Where the other end of a veth is."""
         for other in self.found.values():
             if port := switch.other_end(namespace.fd, device, other.fd):

@@ -123,7 +123,7 @@ class NetnsRuntime:
     def _status(self, lab: str) -> LabStatus:
         try:
             agent = self.connect(lab)
-            hello, attachments = agent.hello(), agent.call(messages.Attachments(settled=False))
+            hello, attachments = agent.hello(), agent.call(messages.ReadAttachments(settled=False))
         except TestbedError as error:
             problem = (
                 error.code == "agent-gone"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from testbed.agent.client import Agent
-    from testbed.agent.remote_process import Process
+    from testbed.agent.remote_process import RemoteProcess
 
 _NOT_FOUND = 127  # what a shell says of a command that is not there
 _TOLD_BY_SIGNAL = 128
@@ -99,7 +99,7 @@ def _attach(agent: Agent, node: str, argv: Sequence[str], *, tty: bool) -> int:
 class NetnsProgram:
     """See `testbed.runtime.Program`."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: RemoteProcess) -> None:
         self._process = process
 
     @property

@@ -26,7 +26,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class ChartLayout:
     """The role of each factor in a chart: the first numeric one is on the x axis, the next one distinguishes curves.
 
     Attributes:
@@ -42,7 +42,7 @@ class Layout:
     of_panels: tuple[str, ...]
 
     @classmethod
-    def of(cls, matrix: Matrix) -> Layout:
+    def of(cls, matrix: Matrix) -> ChartLayout:
         """The layout for a matrix; factors with one level are nowhere in it, unless there is no other."""
         varied = [path for path, levels in matrix.factors.items() if len(levels) > 1] or [*matrix.factors][:1]
         x = next((path for path in varied if scale(matrix.factors[path])), varied[0])

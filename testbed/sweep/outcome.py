@@ -13,7 +13,7 @@ from testbed.analysis.measures import CONFIDENCE
 from testbed.runs.output_files import write_whole
 from testbed.runs.reading import load, whole_runs
 from testbed.statistics import LINEAR, Estimate, log_slope
-from testbed.sweep.layout import Curve, Layout
+from testbed.sweep.layout import ChartLayout, Curve
 from testbed.sweep.record import CellRecord, EstimateRecord, RunRecord, SlopeRecord, SweepRecord
 from testbed.sweep.scale import is_wide
 
@@ -105,7 +105,7 @@ class SweepOutcome:
     @property
     def slopes(self) -> Iterator[Slope]:
         """The slope of each curve whose axes are both logarithmic."""
-        layout = Layout.of(self.matrix)
+        layout = ChartLayout.of(self.matrix)
         if not layout.is_logarithmic:
             return
         for measure in self.measures:
@@ -115,7 +115,7 @@ class SweepOutcome:
                 if exponent is not None:
                     yield Slope(measure=measure, x=layout.x, curve=curve, exponent=exponent)
 
-    def _exponent(self, layout: Layout, curve: Curve, measure: Measure) -> Estimate | None:
+    def _exponent(self, layout: ChartLayout, curve: Curve, measure: Measure) -> Estimate | None:
         x = [layout.at(cell, ()) for cell in curve.cells]
         by_repetition: dict[int, list[float]] = {}
         for cell in curve.cells:

@@ -24,7 +24,7 @@ from testbed.topology.problems import Problem, TopologyError
 from testbed.topology.referenced_files import Files
 from testbed.topology.rules import broken_rules
 from testbed.topology.rules.parts import Parts
-from testbed.topology.settings import Factor, Setting, applied, factor_problems, factors_in, parse_factor
+from testbed.topology.settings import Factor, Override, applied, factor_problems, factors_in, parse_factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Factor",
+    "Override",
     "Present",
     "Problem",
-    "Setting",
     "Topology",
     "TopologyError",
     "build",
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-def load(path: Path | str, settings: Iterable[Setting] = ()) -> Topology:
+def load(path: Path | str, settings: Iterable[Override] = ()) -> Topology:
     """Load the topology file at `path`, with the values of `settings` in place of its own.
 
     Raises:
@@ -117,7 +117,7 @@ def _text(path: Path) -> bytes:
         raise UsageError("unreadable-file", f"{path}: {error.strerror or error}", "name a topology file") from None
 
 
-def loads(text: str | bytes, name: str, directory: Path | None = None, settings: Iterable[Setting] = ()) -> Topology:
+def loads(text: str | bytes, name: str, directory: Path | None = None, settings: Iterable[Override] = ()) -> Topology:
     """Load a topology from text.
 
     Args:

@@ -100,7 +100,7 @@ class Traced(Model):
     )
 
 
-class Queue(Model):
+class QueueKeys(Model):
     """The queue before the bottleneck."""
 
     limit: QueueSizeValue | None = key(
@@ -260,4 +260,4 @@ RateValue = Annotated[
     Annotated[Rate, Tag("<rate>")] | Annotated[Traced, Tag("<trace>")] | Annotated[BurstyRate, Tag("<bursty>")],
     Discriminator(_form_of_rate),
 ]
-QueueValue = Annotated[Queue, Short("limit", schema_of(QueueSizeValue))]
+QueueValue = Annotated[QueueKeys, Short("limit", schema_of(QueueSizeValue))]

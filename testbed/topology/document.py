@@ -43,7 +43,7 @@ Path = tuple[str | int, ...]
 """Where a value is in the data: keys and indices from the top."""
 
 
-class Mark(NamedTuple):
+class Position(NamedTuple):
     """A line and a column in the text, counted from 1."""
 
     line: int
@@ -53,18 +53,18 @@ class Mark(NamedTuple):
 class Location(NamedTuple):
     """Where a value is, its key if it is in a mapping (else the value again), and in what: the name of a file."""
 
-    value: Mark
-    key: Mark
+    value: Position
+    key: Position
     file: str
 
 
-class Integer(int):
+class WrittenInteger(int):
     """An integer that knows how it was written (`0x10`, `007`), for where text is wanted."""
 
     text: str
 
 
-class Float(float):
+class WrittenFloat(float):
     """A float that knows how it was written (`1.10`), for where text is wanted."""
 
     text: str
@@ -104,13 +104,13 @@ class Document:
             value = value[part]  # type: ignore[index]
         return value
 
-    def place_within(self, path: Path, offset: int) -> Mark:
+    def place_within(self, path: Path, offset: int) -> Position:
         """Where `offset` of the text at `path` is; where that text begins if it is not written as it reads."""
         text = str(self.value(path))
         (line, column), _, file = self.places[path]
         written = self.lines[line - 1][column - 1 :] if file == self.name and line <= len(self.lines) else ""
         quotes = int(written[:1] in ("'", '"'))
-        return Mark(line, column + quotes + offset if written.startswith(text, quotes) else column)
+        return Position(line, column + quotes + offset if written.startswith(text, quotes) else column)
 
 
 class _Composer(
@@ -159,18 +159,18 @@ class _Composer(
         """
         if not self.check_node():
             hint = "a topology has at least `name:` and `nodes:`"
-            raise self.fatal(Mark(1, 1), "empty-file", "there is nothing in it", hint)
+            raise self.fatal(Position(1, 1), "empty-file", "there is nothing in it", hint)
         root = cast("yaml.Node", self.compose_document())
         if self.check_node():
             mark = _mark(self.peek_event())  # type: ignore[no-untyped-call]
             raise self.fatal(mark, "several-documents", "a second document starts here", "one topology per file")
         return root
 
-    def problem(self, mark: Mark, code: str, message: str, hint: str = "") -> None:
+    def problem(self, mark: Position, code: str, message: str, hint: str = "") -> None:
         """Record an error after which reading can continue."""
         self.problems.append(Problem(self.name, *mark, code, message, hint))
 
-    def fatal(self, mark: Mark, code: str, message: str, hint: str = "") -> TopologyError:
+    def fatal(self, mark: Position, code: str, message: str, hint: str = "") -> TopologyError:
         """Return the error that ends reading, with the errors found before."""
         return TopologyError([*self.problems, Problem(self.name, *mark, code, message, hint)])
 
@@ -183,7 +183,7 @@ class _Reader:
     places: dict[Path, Location] = field(default_factory=dict)
     _sizes: dict[int, int] = field(default_factory=dict)
     _scalars: dict[int, object] = field(default_factory=dict)
-    _pairs: dict[int, dict[str, tuple[Mark, yaml.Node]]] = field(default_factory=dict)
+    _pairs: dict[int, dict[str, tuple[Position, yaml.Node]]] = field(default_factory=dict)
 
     def read(self, root: yaml.Node) -> object:
         """Return the data of a document.
@@ -214,10 +214,10 @@ class _Reader:
             self._scalars[id(node)] = self._scalar(node)
         return []
 
-    def _mapping(self, node: yaml.MappingNode) -> dict[str, tuple[Mark, yaml.Node]]:
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, tuple[Position, yaml.Node]]:
         """The entries of a mapping, with the places of their keys; keys that are no text or come twice are faults."""
-        entries: dict[str, tuple[Mark, yaml.Node]] = {}
-        merged: dict[str, tuple[Mark, yaml.Node]] = {}
+        entries: dict[str, tuple[Position, yaml.Node]] = {}
+        merged: dict[str, tuple[Position, yaml.Node]] = {}
         for key, value in node.value:
             at = _mark(key)
             if isinstance(key, yaml.ScalarNode) and key.value == _MERGE and key.style is None and not merged:
@@ -234,9 +234,9 @@ class _Reader:
                 entries[key.value] = (at, value)
         return merged | entries
 
-    def _merged(self, node: yaml.Node) -> dict[str, tuple[Mark, yaml.Node]]:
+    def _merged(self, node: yaml.Node) -> dict[str, tuple[Position, yaml.Node]]:
         """Return the entries that a merge key adds; where several mappings have a key, the first one's."""
-        entries: dict[str, tuple[Mark, yaml.Node]] = {}
+        entries: dict[str, tuple[Position, yaml.Node]] = {}
         for mapping in reversed(node.value) if isinstance(node, yaml.SequenceNode) else [node]:
             if isinstance(mapping, yaml.MappingNode):
                 self._measure(mapping)
@@ -258,11 +258,11 @@ class _Reader:
             return None
         if text in _BOOL:
             return _BOOL[text]
-        number: Integer | Float
+        number: WrittenInteger | WrittenFloat
         if _INT.fullmatch(text) and len(text) <= MOST_DIGITS:
-            number = Integer(text, 0) if text.startswith(("0o", "0x")) else Integer(text)
+            number = WrittenInteger(text, 0) if text.startswith(("0o", "0x")) else WrittenInteger(text)
         elif _FLOAT.fullmatch(text):
-            number = Float(text)
+            number = WrittenFloat(text)
         else:
             return text
         number.text = text
@@ -272,7 +272,7 @@ class _Reader:
         """The plain data in a node, aliases expanded; notes the place of every value in it."""
         self.places[path] = place
 
-        def within(part: str | int, item: yaml.Node, key: Mark) -> object:
+        def within(part: str | int, item: yaml.Node, key: Position) -> object:
             return self._data(item, (*path, part), Location(_mark(item), key, place.file))
 
         if isinstance(node, yaml.SequenceNode):
@@ -294,7 +294,7 @@ def read(text: str | bytes, name: str) -> Document:
     """
     try:
         if len(text) > MOST_BYTES:
-            raise _error(name, Mark(1, 1), "too-large", f"a topology has at most {MOST_BYTES} bytes, this has more")
+            raise _error(name, Position(1, 1), "too-large", f"a topology has at most {MOST_BYTES} bytes, this has more")
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
         composer = _Composer(decoded, name)
     except UnicodeDecodeError as error:
@@ -308,17 +308,17 @@ def read(text: str | bytes, name: str) -> Document:
         data = reader.read(composer.document())
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark
-        mark = Mark(at.line + 1, at.column + 1) if at else Mark(1, 1)
+        mark = Position(at.line + 1, at.column + 1) if at else Position(1, 1)
         said = f"{error.problem or error} ({error.context})" if error.context else str(error.problem or error)
         raise composer.fatal(mark, "bad-yaml", said, _hint(said, decoded, mark)) from None
     except (ValueError, OverflowError):  # PyYAML on escapes beyond Unicode and on overlong %YAML versions
-        mark = Mark(composer.line + 1, composer.column + 1)
+        mark = Position(composer.line + 1, composer.column + 1)
         raise composer.fatal(mark, "bad-yaml", "this escape stands for nothing") from None
     lines = tuple(decoded.splitlines())
     return Document(name=name, data=data, places=reader.places, lines=lines, problems=tuple(composer.problems))
 
 
-def _hint(said: str, text: str, mark: Mark) -> str:
+def _hint(said: str, text: str, mark: Position) -> str:
     """Return what to do about an error of PyYAML, where that is mostly the same."""
     lines = text.split("\n")[: mark.line]
     if "'\\t'" in said or (lines and "\t" in lines[-1][: len(lines[-1]) - len(lines[-1].lstrip())]):
@@ -332,16 +332,16 @@ def _hint(said: str, text: str, mark: Mark) -> str:
     return ""
 
 
-def _mark(at: yaml.Event | yaml.Node) -> Mark:
+def _mark(at: yaml.Event | yaml.Node) -> Position:
     """Return the position at which an event or a node starts."""
     start = at.start_mark
-    return Mark(start.line + 1, start.column + 1) if start else Mark(1, 1)
+    return Position(start.line + 1, start.column + 1) if start else Position(1, 1)
 
 
-def _mark_at(before: str) -> Mark:
+def _mark_at(before: str) -> Position:
     """Return the position after the text `before`."""
-    return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
+    return Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
-def _error(name: str, mark: Mark, code: str, message: str) -> TopologyError:
+def _error(name: str, mark: Position, code: str, message: str) -> TopologyError:
     return TopologyError([Problem(name, *mark, code, message)])

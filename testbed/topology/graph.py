@@ -17,7 +17,7 @@ from testbed.families import FAMILIES, IPV4
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from testbed.topology.routers import Router
+    from testbed.topology.routers import RouterKeys
 
 Hop = tuple[str, str, str]
 """A node, the next one, and the network between them, as the ends of a link."""
@@ -191,7 +191,7 @@ class Graph:
 
 def graphs_of(
     on: Mapping[str, Collection[str]],
-    routers: Mapping[str, Router],
+    routers: Mapping[str, RouterKeys],
     families_of: Callable[[str], Collection[int]],
     cost: Callable[[str, str, str], int] = lambda *_: 1,
 ) -> Mapping[int, Graph]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from testbed.matching import Match
-    from testbed.topology.workloads import Work, Workload
+    from testbed.topology.workloads import Work, WorkloadKeys
 
 Value = TypeVar("Value")
 
@@ -56,7 +56,7 @@ def on_all(members: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
     return {network: one for network, one in first.items() if all(network in other for other in others)}
 
 
-def instances_of(workload: Workload | Work, groups: Groups) -> Iterator[Workload | Work]:
+def instances_of(workload: WorkloadKeys | Work, groups: Groups) -> Iterator[WorkloadKeys | Work]:
     """Yield what an entry under `workloads` runs: itself, or one workload for each member of the groups at its ends.
 
     See `instance_ends`.

@@ -33,7 +33,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class ImpairmentMatrix:
     """A table of impairments.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Cell:
         return ContentFault(self.line, self.column, code, said, hint)
 
 
-def matrix(file: BinaryIO, _: str) -> Matrix:
+def matrix(file: BinaryIO, _: str) -> ImpairmentMatrix:
     """Parse a table; empty lines and lines that start with `#` are ignored.
 
     Raises:
@@ -86,10 +86,10 @@ def matrix(file: BinaryIO, _: str) -> Matrix:
                 cells[first.text, column.text] = found
     if faults:
         raise ContentError(faults)
-    return Matrix(tuple(cell.text for cell in columns), cells)
+    return ImpairmentMatrix(tuple(cell.text for cell in columns), cells)
 
 
-MatrixValue = Annotated[Matrix, Beside(matrix, ("delays.csv",))]
+MatrixValue = Annotated[ImpairmentMatrix, Beside(matrix, ("delays.csv",))]
 
 
 def _is_row(line: str) -> bool:

@@ -22,20 +22,20 @@ from testbed.topology.document import Document
 from testbed.topology.ends import LinkEnds
 from testbed.topology.graph import Graph, graphs_of
 from testbed.topology.groups import Groups, Precedence, instances_of, links_between, member_names, on_all, precedence
-from testbed.topology.networks import Attachment, Network
-from testbed.topology.nodes import Node
+from testbed.topology.networks import Attachment, NetworkKeys
+from testbed.topology.nodes import NodeKeys
 from testbed.topology.referenced_files import Files
-from testbed.topology.routers import Nat
+from testbed.topology.routers import NatKeys
 from testbed.topology.values import Endpoint, Engine, ExpectationText, Name, SettingPath, Text
 
 if TYPE_CHECKING:
     from testbed.topology.events import Event
     from testbed.topology.impairments import ImpairmentKeys
     from testbed.topology.link_entries import LinkEntry, Wire
-    from testbed.topology.workloads import Together, Work, Workload
+    from testbed.topology.workloads import Together, Work, WorkloadKeys
 
     Links = tuple[LinkEntry, ...]
-    Workloads = tuple[Workload | Work | Together, ...]
+    Workloads = tuple[WorkloadKeys | Work | Together, ...]
     Timeline = tuple[Event, ...]
 else:
     Links = Annotated[tuple[Any, ...], OnDemand("testbed.topology.link_entries", "AnyLink")]
@@ -85,14 +85,16 @@ class Topology(Model):
     families: Families = key(
         "The families of IP that networks have: 4, 6 or both", alias="ip", default=(IPV4,), written="4"
     )
-    networks: Annotated[Mapping[Name, Annotated[Network, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
-        "L2 segments by name; one called `lan` unless given", default={"lan": Network()}, written={"lan": {}}
+    networks: Annotated[Mapping[Name, Annotated[NetworkKeys, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
+        "L2 segments by name; one called `lan` unless given", default={"lan": NetworkKeys()}, written={"lan": {}}
     )
-    written_nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
-        "Containers or namespaces, or groups of them, by name; needed unless `compose` is given",
-        alias="nodes",
-        default={},
-        example={"client": {}, "server": {"image": "nginx"}},
+    written_nodes: Annotated[Mapping[Name, Annotated[NodeKeys, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = (
+        key(
+            "Containers or namespaces, or groups of them, by name; needed unless `compose` is given",
+            alias="nodes",
+            default={},
+            example={"client": {}, "server": {"image": "nginx"}},
+        )
     )
     compose: Compose | None = key(
         "A compose project whose services are nodes too: one that is up, or files",
@@ -160,7 +162,7 @@ class Topology(Model):
         return self._present or Present()
 
     @cached_property
-    def nodes(self) -> Mapping[str, Node]:
+    def nodes(self) -> Mapping[str, NodeKeys]:
         """The nodes by name; of a group its members."""
         return {member: one for name, node in self.written_nodes.items() for member, one in node.members(name).items()}
 
@@ -186,14 +188,14 @@ class Topology(Model):
         return {link.network: link for link in self.links if isinstance(link, Wire)}
 
     @cached_property
-    def segments(self) -> Mapping[str, Network]:
+    def segments(self) -> Mapping[str, NetworkKeys]:
         """All networks by name, each wire as one; without the one that every file has, where no node is on it."""
         present = {name for attached in self._attached.values() for name in attached}
         given = "networks" in self.model_fields_set
         own = {name: network for name, network in self.networks.items() if given or name in present}
         return own | {
-            name: Network.model_construct(
-                wire.model_fields_set & Network.model_fields.keys(),
+            name: NetworkKeys.model_construct(
+                wire.model_fields_set & NetworkKeys.model_fields.keys(),
                 families=wire.families,
                 subnets=wire.subnets,
                 mtu=wire.mtu,
@@ -228,7 +230,7 @@ class Topology(Model):
         return on_all([self._attached[member] for member in self.members(node)])
 
     @cached_property
-    def nats(self) -> Mapping[str, Nat]:
+    def nats(self) -> Mapping[str, NatKeys]:
         """What translates addresses, by the names of its routers."""
         return {name: node.router.nat for name, node in self.nodes.items() if node.router and node.router.nat}
 
@@ -240,7 +242,7 @@ class Topology(Model):
         routers = {name: node.router for name, node in self.nodes.items() if node.router}
         return graphs_of(self._attached, routers, self.families_of, lambda *hop: costs.get(hop, 1))
 
-    def family(self, workload: "Workload | Work") -> int:
+    def family(self, workload: "WorkloadKeys | Work") -> int:
         """Return the family of IP of a workload: the one that the file gives, or the first that leads there."""
         if workload.family is not None:
             return workload.family
@@ -307,12 +309,12 @@ class Topology(Model):
         network = self.network_between(source, destination, named)
         return links_between(self.members(source), self.members(destination), network, match)
 
-    def instances(self, workload: "Workload | Work") -> "tuple[Workload | Work, ...]":
+    def instances(self, workload: "WorkloadKeys | Work") -> "tuple[WorkloadKeys | Work, ...]":
         """Return what a workload of the file runs: itself, or one for each member of the groups that it names."""
         return tuple(instances_of(workload, self.groups))
 
     @property
-    def stages(self) -> "tuple[tuple[Workload | Work, ...], ...]":
+    def stages(self) -> "tuple[tuple[WorkloadKeys | Work, ...], ...]":
         """The workloads as the file has them, by stage; those within a stage run at the same time."""
         if not self.workloads:
             return ()

@@ -15,7 +15,7 @@ _PREFIXES = {4: 24, 6: 64}
 """Bits of the network part of a subnet that the addresses of its nodes decide, by family."""
 
 
-class Network(Model):
+class NetworkKeys(Model):
     """One L2 segment."""
 
     families: Families | None = key(

@@ -34,7 +34,7 @@ Attachments = Annotated[
 ]
 
 
-class Node(ServiceKeys):
+class NodeKeys(ServiceKeys):
     """One container or namespace."""
 
     networks: Attachments | None = key(
@@ -85,7 +85,7 @@ class Node(ServiceKeys):
             return {name: Attachment() for name in networks} if len(networks) == 1 else {}
         return self.networks if isinstance(self.networks, Mapping) else dict.fromkeys(self.networks, Attachment())
 
-    def members(self, name: str) -> Mapping[str, "Node"]:
+    def members(self, name: str) -> Mapping[str, "NodeKeys"]:
         """Return the nodes that it makes under `name`: itself, or the members of a group.
 
         An address (of IP, or a MAC) that the file gives is that of the first member; each further one has the next.
@@ -94,7 +94,7 @@ class Node(ServiceKeys):
             return {name: self}
         return {member: self._member(index) for index, member in enumerate(member_names(name, self.count))}
 
-    def _member(self, index: int) -> "Node":
+    def _member(self, index: int) -> "NodeKeys":
         networks = self.networks
         if isinstance(networks, Mapping):
             networks = {name: one.moved(index) for name, one in networks.items()}

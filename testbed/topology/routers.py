@@ -54,7 +54,7 @@ ForwardValue = Annotated[
 ]
 
 
-class Nat(Model):
+class NatKeys(Model):
     """Network address translation between the networks inside of a router and its other ones."""
 
     inside: Inside = key("The networks and wires inside; all others are outside", example=["home"])
@@ -71,7 +71,7 @@ class Nat(Model):
     )
 
 
-class Firewall(Model):
+class FirewallKeys(Model):
     """A stateful firewall: connections are opened from inside only."""
 
     inside: Inside = key("The networks and wires that may open connections to the others", example=["home"])
@@ -83,19 +83,19 @@ class Firewall(Model):
     )
 
 
-class Router(Model):
+class RouterKeys(Model):
     """A node that forwards packets between its networks."""
 
     routing: Literal["computed", "none"] = key(
         "`computed`: its routes are the shortest paths; `none`: they are left to the node's own daemon",
         default="computed",
     )
-    nat: Nat | None = key(
+    nat: NatKeys | None = key(
         "Translation of the addresses of networks inside",
         default=None,
         example={"inside": ["home"], "kind": "port-restricted"},
     )
-    firewall: Firewall | None = key(
+    firewall: FirewallKeys | None = key(
         "A stateful firewall around networks inside", default=None, example={"inside": ["home"], "policy": "reject"}
     )
 
@@ -127,7 +127,7 @@ def _switched(value: object) -> object:
     return value
 
 
-RouterValue = Annotated[Router | None, _Switch()]
+RouterValue = Annotated[RouterKeys | None, _Switch()]
 
 
 def _target(value: object) -> str:

@@ -89,7 +89,7 @@ class BuildKeys(Model):
         )
 
 
-class Ready(Model):
+class ReadyKeys(Model):
     """When a node counts as up: on one of the first five."""
 
     tcp: Port | None = key("TCP port that must accept a connection", default=None, example=5432)
@@ -183,7 +183,9 @@ class ServiceKeys(Model):
     labels: Labels = key("Labels of its container", default={})
     setup: tuple[Command, ...] = key("Commands to run in it once it has started, before it counts as ready", default=())
     depends_on: Dependencies = key("Nodes that must be ready before it starts", default=())
-    ready: Ready | None = key("When it counts as up; at once unless given", default=None, example={"http": "/health"})
+    ready: ReadyKeys | None = key(
+        "When it counts as up; at once unless given", default=None, example={"http": "/health"}
+    )
 
     @property
     def variables(self) -> dict[str, str]:

@@ -66,7 +66,7 @@ Answer = Annotated[str, Reader(_answer, _ANSWER)]
 DiskRate = Annotated[int, Reader(_rate, {**_STRINGS, "examples": ["80mbit", _UNLIMITED]})]
 
 
-class Dns(Model):
+class DnsKeys(Model):
     """What is wrong with a name."""
 
     name: HostName = key("The name that programs look up; `*` is all that have no fault of their own")
@@ -128,5 +128,5 @@ class Disk(Model):
         return faults.SlowDisk(node=node, path=self.path, bytes_per_s=self.rate_bps // _BITS)
 
 
-DnsValue = Annotated[Dns, Short("name", {**_STRINGS, "examples": ["api"]})]
+DnsValue = Annotated[DnsKeys, Short("name", {**_STRINGS, "examples": ["api"]})]
 DiskValue = Annotated[Disk, Short("path", {**_STRINGS, "examples": ["/data"]})]

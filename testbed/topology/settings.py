@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from testbed.errors import UsageError
-from testbed.topology.document import Document, Location, Mark, Path, read
+from testbed.topology.document import Document, Location, Path, Position, read
 from testbed.topology.error_messages import show
 from testbed.topology.problems import Problem, TopologyError, nearest, quote
 from testbed.topology.values import SETTING_PATH
@@ -31,7 +31,7 @@ _FIXED = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Setting:
+class Override:
     """A value that takes the place of the file's own.
 
     Attributes:
@@ -45,7 +45,7 @@ class Setting:
     text: str
     document: Document
     at: Path
-    key: Mark
+    key: Position
 
     def fault(self, code: str, message: str, hint: str = "") -> Problem:
         """Return a fault of the path."""
@@ -57,7 +57,7 @@ class Factor:
     """A factor and its levels, in the terms of the design of experiments: a key that varies, and its values."""
 
     path: str
-    levels: tuple[Setting, ...]
+    levels: tuple[Override, ...]
 
     @property
     def faults(self) -> Iterator[Problem]:
@@ -79,7 +79,7 @@ def parse_factor(text: str) -> Factor:
     if not equals or re.fullmatch(SETTING_PATH, path) is None:
         raise UsageError("bad-setting", f"{name} is not a path, =, and values", f"write it like {_EXAMPLE}")
     document = read(f"{' ' * len(path)}[{values}]", name)  # columns are those of the text
-    factor = _factor(path, document, (), Mark(1, 1))
+    factor = _factor(path, document, (), Position(1, 1))
     if not factor.levels:
         raise UsageError("no-values", f"{name} has no values", f"write it like {_EXAMPLE}")
     if problems := [*document.problems, *factor.faults]:
@@ -104,11 +104,11 @@ def factor_problems(factor: Factor, document: Document) -> Iterator[Problem]:
             yield path
 
 
-def _factor(path: str, document: Document, at: Path, key: Mark) -> Factor:
+def _factor(path: str, document: Document, at: Path, key: Position) -> Factor:
     """Return the factor whose levels are the list at `at` of a document."""
     values = document.value(at)
     levels = (
-        Setting(path=path, text=written(value), document=document, at=(*at, index), key=key)
+        Override(path=path, text=written(value), document=document, at=(*at, index), key=key)
         for index, value in enumerate(values if isinstance(values, list) else ())
     )
     return Factor(path=path, levels=tuple(levels))
@@ -125,7 +125,7 @@ def written(value: object) -> str:
     return str(getattr(value, "text", value))
 
 
-def applied(document: Document, settings: Iterable[Setting]) -> Document:
+def applied(document: Document, settings: Iterable[Override]) -> Document:
     """Return the document with the settings applied; settings whose path does not exist become problems."""
     seen: list[Path] = []
     for setting in settings:
@@ -141,7 +141,7 @@ def applied(document: Document, settings: Iterable[Setting]) -> Document:
     return document
 
 
-def located(document: Document, setting: Setting) -> Path | Problem:
+def located(document: Document, setting: Override) -> Path | Problem:
     """Return the place of a setting in the document's data, or the problem if it has none."""
     parts = _parts(setting.path)
     if parts[0] in _FIXED:
@@ -183,7 +183,7 @@ def _entries(value: object) -> Iterator[tuple[str | int, tuple[Path, object]]]:
                 yield item["name"], (way, item)
 
 
-def _replaced(document: Document, path: Path, setting: Setting) -> Document:
+def _replaced(document: Document, path: Path, setting: Override) -> Document:
     """Return the document with the setting's value, and the places of all its parts, at `path`."""
     kept = {path_of_key: place for path_of_key, place in document.places.items() if path_of_key[: len(path)] != path}
     size = len(setting.at)

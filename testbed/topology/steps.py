@@ -13,7 +13,7 @@ from testbed.topology.node_events import LastingEvent, NodeEvent, SettingEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Commands:
+class CommandInNodes:
     """A command that is started in nodes at one time."""
 
     nodes: tuple[str, ...]
@@ -32,7 +32,7 @@ MOST_RAMP_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class NodeFaults:
+class FaultsOfNodes:
     """What happens to nodes at one time."""
 
     faults: tuple[faults.Fault, ...]
@@ -68,7 +68,7 @@ class Over:
         return f"{self.event.link}: over" if isinstance(self.event, ImpairmentChange) else f"{self.event}: over"
 
 
-Happening = ImpairmentChange | Partition | Over | Heal | Rebind | NodeFaults | RampStep | Commands
+Happening = ImpairmentChange | Partition | Over | Heal | Rebind | FaultsOfNodes | RampStep | CommandInNodes
 """What a step is."""
 
 
@@ -109,7 +109,7 @@ def _steps(topology: Topology, number: int, event: Event, end_ns: int | None) ->
             yield Step(number, "down", at_ns + event.down_ns, _of_link(event, blackhole=False))
         elif isinstance(event, RunEvent):
             nodes = topology.members(event.run.node)
-            yield Step(number, key, at_ns, Commands(nodes, event.run.command, event.run.may_fail))
+            yield Step(number, key, at_ns, CommandInNodes(nodes, event.run.command, event.run.may_fail))
         elif isinstance(event, Alternation):
             yield Step(number, key, at_ns, event.change(repetition))
         elif isinstance(event, NodeEvent):
@@ -125,20 +125,20 @@ def _of_link(event: Flap, *, blackhole: bool) -> ImpairmentChange:
     return ImpairmentChange.model_construct({"blackhole"}, at_ns=event.at_ns, link=event.link, blackhole=blackhole)
 
 
-def of_nodes(event: NodeEvent, nodes: Iterable[str]) -> Iterator[tuple[str, int, NodeFaults]]:
+def of_nodes(event: NodeEvent, nodes: Iterable[str]) -> Iterator[tuple[str, int, FaultsOfNodes]]:
     """Yield what an event does to nodes, one after the other.
 
     Returns:
         The key that says so, empty for what happens at once; how long after the beginning, ns; and what happens.
     """
     begun = tuple(event.fault(node) for node in nodes)
-    yield "", 0, NodeFaults(begun)
+    yield "", 0, FaultsOfNodes(begun)
     if isinstance(event, LastingEvent) and event.lasting.ns:
         ended = tuple(faults.ENDING[type(each)](node=each.node) for each in begun)
-        yield event.KEY, event.lasting.ns, NodeFaults(ended)
+        yield event.KEY, event.lasting.ns, FaultsOfNodes(ended)
     if isinstance(event, SettingEvent) and event.lasting_ns:
         restored = tuple(each.neutral for each in begun if isinstance(each, faults.Setting))
-        yield "for", event.lasting_ns, NodeFaults(restored)
+        yield "for", event.lasting_ns, FaultsOfNodes(restored)
 
 
 def length_ns(topology: Topology) -> int | None:

@@ -17,8 +17,8 @@ from testbed.topology.graph import Hop
 from testbed.topology.link_impairments import link_impairments
 from testbed.topology.models import Topology
 from testbed.topology.problems import quote
-from testbed.topology.steps import Commands, Happening, NodeFaults, Over, RampStep, in_time
-from testbed.topology.workloads import Together, Work, Workload
+from testbed.topology.steps import CommandInNodes, FaultsOfNodes, Happening, Over, RampStep, in_time
+from testbed.topology.workloads import Together, Work, WorkloadKeys
 
 _DECIMAL = re.compile(r"\d+\.\d+")
 
@@ -57,7 +57,7 @@ class TimelineState:
                 yield from event.contradictions(impairments, mtu=mtu)
         if isinstance(event, RampStep):
             yield from self._ramp_contradictions(event)
-        if isinstance(event, NodeFaults):
+        if isinstance(event, FaultsOfNodes):
             for each in event.faults:
                 if why := faults.contradiction(self._state(each.node), each):
                     hint = "events are in the order of their times: see what the others before it do to this node"
@@ -114,7 +114,7 @@ class TimelineState:
 
     def faults_of(self, event: Happening) -> tuple[faults.Fault, ...]:
         """Return what an event that is to be applied next does to nodes."""
-        if isinstance(event, NodeFaults):
+        if isinstance(event, FaultsOfNodes):
             return event.faults
         if isinstance(event, Heal) and isinstance(event.heal, str):
             undone = (faults.undoing(node, state) for node, state in self.nodes.items())
@@ -153,7 +153,7 @@ class TimelineState:
         return f"{link}: {', '.join(by_key.get(key, f'no {key}') for key in shown)}"
 
     def _after(self, event: Happening) -> dict[LinkKey, Impairments]:
-        if isinstance(event, Rebind | NodeFaults | Commands):
+        if isinstance(event, Rebind | FaultsOfNodes | CommandInNodes):
             return {}
         if isinstance(event, Heal):
             healed = self.now if isinstance(event.heal, str) else self._all_of(self._topology.links_of(event.heal))
@@ -239,7 +239,7 @@ def longest_ns(topology: Topology) -> dict[LinkKey, dict[Match | None, int]]:
     return by_direction(longest)
 
 
-def packets_of(topology: Topology, workload: Workload | Work) -> Packets:
+def packets_of(topology: Topology, workload: WorkloadKeys | Work) -> Packets:
     """Return the packets that a workload's client sends, as far as the file says."""
     kind, port = find(workload.kind), workload.parameters.get("port")
     packets = Packets(kind.protocols if kind else (), destination_port=port if isinstance(port, int) else None)
@@ -281,7 +281,7 @@ def workload_faults(topology: Topology) -> Iterator[Fault]:
             yield Fault(path, "path-too-long", message, reach.why)
 
 
-def both_ways(topology: Topology, workload: Workload | Work) -> tuple[tuple[Hop, ...], tuple[Hop, ...]]:
+def both_ways(topology: Topology, workload: WorkloadKeys | Work) -> tuple[tuple[Hop, ...], tuple[Hop, ...]]:
     """Return the hops of a workload's packets, and of the answers; none if it stays in one node."""
     source, destination, network = _ends(workload)
     if source == destination:
@@ -306,7 +306,7 @@ def separated(
             yield from (LinkKey(source, destination, name) for name in on[source] if name in on[destination])
 
 
-def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Workload | Work]]:
+def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], WorkloadKeys | Work]]:
     """Yield each workload with its path in the file."""
     for number, entry in enumerate(topology.workloads):
         if isinstance(entry, Together):
@@ -317,5 +317,5 @@ def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Work
             yield ("workloads", number), entry
 
 
-def _ends(workload: Workload | Work) -> tuple[str, str, str | None]:
+def _ends(workload: WorkloadKeys | Work) -> tuple[str, str, str | None]:
     return workload.source, workload.destination, workload.network

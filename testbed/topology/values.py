@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from testbed import units
 from testbed.engines import CHOICES
 from testbed.errors import UsageError
-from testbed.topology.document import Float, Integer
+from testbed.topology.document import WrittenFloat, WrittenInteger
 from testbed.topology.problems import quote
 
 SMALLEST_MTU = 576
@@ -64,7 +64,7 @@ def describe(value: object) -> str:
         return "is a list"
     if value is None:
         return "has no value"
-    return f"is {value.text}" if isinstance(value, Integer | Float) else f"is {quote(value)}"
+    return f"is {value.text}" if isinstance(value, WrittenInteger | WrittenFloat) else f"is {quote(value)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,7 @@ class Reader:
 
 def text_of(value: object, expected: str = "text") -> str:
     """Return a scalar as it was written; also of numbers, for `PORT: 80` and `command: [sleep, 5]`."""
-    if isinstance(value, Integer | Float):
+    if isinstance(value, WrittenInteger | WrittenFloat):
         return value.text
     if not isinstance(value, str):
         raise wrong_type(value, f"{expected} (put it in quotes)" if isinstance(value, bool) else expected)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from testbed.topology.document import Float, Integer
+from testbed.topology.document import WrittenFloat, WrittenInteger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,8 +36,12 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
-_Dumper.add_representer(Integer, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:int", number.text))
-_Dumper.add_representer(Float, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", number.text))
+_Dumper.add_representer(
+    WrittenInteger, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:int", number.text)
+)
+_Dumper.add_representer(
+    WrittenFloat, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", number.text)
+)
 _Dumper.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", ""))
 
 

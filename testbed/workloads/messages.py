@@ -9,7 +9,7 @@ from testbed.records import Ledger
 from testbed.workloads import metrics
 
 if TYPE_CHECKING:
-    from testbed.records import Event
+    from testbed.records import RecordEvent
     from testbed.workloads.summary import Figures
 
 NOTHING_DELIVERED = "nothing was delivered"
@@ -33,7 +33,7 @@ class Messages:
         self.ledger = Ledger(timeout_ns)
         self.received_ns, self.latencies_ns = Column(), Column()
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordEvent) -> None:
         """Add the next event of the record; events other than `sent` and `received` are ignored.
 
         Raises:

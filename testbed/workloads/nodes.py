@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from testbed.endpoint.spec import Spec
 
 
-class Process(Protocol):
+class EndpointProcess(Protocol):
     """An endpoint that runs in a node. After its end, all methods except iteration and `wait` do nothing."""
 
     def __iter__(self) -> Iterator[str]:
@@ -30,7 +30,7 @@ class Process(Protocol):
         """Wait for its end and return its exit status."""
 
 
-class Program(Protocol):
+class ProgramProcess(Protocol):
     """A program that runs in a node. After its end, `stop` and `kill` do nothing."""
 
     @property
@@ -56,10 +56,10 @@ class Nodes(Protocol):
     def now_ns(self) -> int:
         """Return the time of the monotonic clock of the machine that the nodes are on."""
 
-    def endpoint(self, node: str, spec: Spec) -> Process:
+    def endpoint(self, node: str, spec: Spec) -> EndpointProcess:
         """Start `python -m testbed.endpoint SPEC` in the namespaces and the cgroup of a node."""
 
-    def program(self, node: str, argv: Sequence[str]) -> Program:
+    def program(self, node: str, argv: Sequence[str]) -> ProgramProcess:
         """Start a program of a node in it."""
 
 
@@ -69,7 +69,7 @@ class KillableNodes:
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
         self._lock = threading.Lock()
-        self._started: list[Process | Program] = []
+        self._started: list[EndpointProcess | ProgramProcess] = []
         self._killed = False
 
     def __enter__(self) -> Self:
@@ -82,19 +82,19 @@ class KillableNodes:
         """See `Nodes`."""
         return self._nodes.now_ns()
 
-    def endpoint(self, node: str, spec: Spec) -> Process:
+    def endpoint(self, node: str, spec: Spec) -> EndpointProcess:
         """See `Nodes`."""
         process = self._nodes.endpoint(node, spec)
         self._guard(process)
         return process
 
-    def program(self, node: str, argv: Sequence[str]) -> Program:
+    def program(self, node: str, argv: Sequence[str]) -> ProgramProcess:
         """See `Nodes`."""
         program = self._nodes.program(node, argv)
         self._guard(program)
         return program
 
-    def _guard(self, started: Process | Program) -> None:
+    def _guard(self, started: EndpointProcess | ProgramProcess) -> None:
         with self._lock:
             self._started.append(started)
             if self._killed:

@@ -14,7 +14,7 @@ from testbed.workloads.programs import ReadProgram
 if TYPE_CHECKING:
     from testbed.kinds import Kind
     from testbed.plan.workloads import Workload
-    from testbed.workloads.nodes import Nodes, Process
+    from testbed.workloads.nodes import EndpointProcess, Nodes
 
 
 def kind_of(workload: Workload) -> Kind:
@@ -31,7 +31,7 @@ def kind_of(workload: Workload) -> Kind:
     return kind
 
 
-def start_server(workload: Workload, nodes: Nodes, round_trip_ns: int) -> Process:
+def start_server(workload: Workload, nodes: Nodes, round_trip_ns: int) -> EndpointProcess:
     """Start the server in the destination; the longest round trip decides how long it waits for the client."""
     kind = kind_of(workload)
     if kind.by_endpoint:
@@ -42,8 +42,8 @@ def start_server(workload: Workload, nodes: Nodes, round_trip_ns: int) -> Proces
     return program
 
 
-def start_client(workload: Workload, nodes: Nodes, round_trip_ns: int) -> Process:
-    """Start the client in the source, which prepares itself and then waits for `Process.begin`."""
+def start_client(workload: Workload, nodes: Nodes, round_trip_ns: int) -> EndpointProcess:
+    """Start the client in the source, which prepares itself and then waits for `EndpointProcess.begin`."""
     kind = kind_of(workload)
     if kind.by_endpoint:
         return nodes.endpoint(workload.source, _spec(workload, "client", round_trip_ns))

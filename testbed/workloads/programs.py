@@ -14,7 +14,7 @@ from testbed.errors import TestbedError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from testbed.workloads.nodes import Nodes, Program
+    from testbed.workloads.nodes import Nodes, ProgramProcess
 
 PROGRESS_S = 0.5
 """The time between two reports of progress while a program writes nothing."""
@@ -28,7 +28,7 @@ _KILLED_S = 5
 _LAST = 400  # characters of a program's last output in an error
 
 
-class Reader(Protocol):
+class OutputReader(Protocol):
     """Turns the output of one program into events.
 
     Attributes:
@@ -60,7 +60,7 @@ def failed_with(argv: Sequence[str], status: int, said: str) -> Mapping[str, Any
 
 
 class ReadProgram:
-    """A program in a node and its reader, which together act as a `testbed.workloads.nodes.Process`.
+    """A program in a node and its reader, which together act as a `testbed.workloads.nodes.EndpointProcess`.
 
     Args:
         nodes: the nodes of the lab.
@@ -68,7 +68,7 @@ class ReadProgram:
         make_reader: called at the start of the program; returns its reader.
     """
 
-    def __init__(self, nodes: Nodes, node: str, make_reader: Callable[[], Reader]) -> None:
+    def __init__(self, nodes: Nodes, node: str, make_reader: Callable[[], OutputReader]) -> None:
         self._nodes = nodes
         self._node = node
         self._make_reader = make_reader
@@ -76,7 +76,7 @@ class ReadProgram:
         self._begun = threading.Event()
         self._cancelled = False
         self._closed = threading.Event()
-        self._program: Program | None = None
+        self._program: ProgramProcess | None = None
         self._thread: threading.Thread | None = None
 
     def begin(self, start_ns: int) -> None:
@@ -94,7 +94,7 @@ class ReadProgram:
         self._began_ns = self._nodes.now_ns()
         self._begun.set()
 
-    def _read(self, program: Program) -> None:
+    def _read(self, program: ProgramProcess) -> None:
         try:
             for line in program:
                 self._enqueue(line)

@@ -16,17 +16,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from testbed import logs
-from testbed.records import End, Failed, Listening, Progress, Ready, RecordError, Started, parse
+from testbed.records import ClientReady, End, Failed, Listening, Progress, RecordError, Started, parse
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.processes import kind_of, linger_ns, start_client, start_server
-from testbed.workloads.starting import Start
+from testbed.workloads.starting import StartBarrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
     from testbed.plan.workloads import Workload
-    from testbed.workloads.nodes import Nodes, Process
+    from testbed.workloads.nodes import EndpointProcess, Nodes
     from testbed.workloads.summarisers import Summariser
     from testbed.workloads.summary import Summary
 
@@ -53,7 +53,7 @@ def run(
     progress: Callable[[float], None] | None = None,
     in_flight_ns: int = IN_FLIGHT_NS,
     round_trip_ns: int = 0,
-    start: Start | None = None,
+    start: StartBarrier | None = None,
 ) -> Summary:
     """Run a workload and return its summary. Several may run at once, each in its own thread.
 
@@ -77,7 +77,7 @@ def run(
     """
     kind = kind_of(workload)
     summariser: Summariser = kind.summariser(workload)
-    start = start or Start(1, nodes.now_ns)
+    start = start or StartBarrier(1, nodes.now_ns)
     with _Endpoints(workload, record, summariser, progress) as endpoints:
         with logs.timed(_log, f"{workload.name}: prepare endpoints", level=logging.DEBUG):
             if kind.has_server:
@@ -123,7 +123,7 @@ class _Endpoints:
         self._record = record
         self._summariser = summariser
         self._progress = progress
-        self._processes: dict[str, Process] = {}
+        self._processes: dict[str, EndpointProcess] = {}
         self._threads: list[threading.Thread] = []
         self._ended: set[str] = set()
         self._complete: set[str] = set()
@@ -140,14 +140,14 @@ class _Endpoints:
             with suppress(queue.Empty):  # a thread may wait for room in the queue
                 self._output.get(timeout=_DRAIN_S)
 
-    def start(self, node: str, process: Process) -> None:
+    def start(self, node: str, process: EndpointProcess) -> None:
         """Start a thread that reads the output of an endpoint in a node."""
         self._processes[node] = process
         thread = threading.Thread(target=self._read, args=(node, process), daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _read(self, node: str, process: Process) -> None:
+    def _read(self, node: str, process: EndpointProcess) -> None:
         """Enqueue the lines of an endpoint and its exit status, or the exception that ended the reading."""
         try:
             for line in process:
@@ -225,7 +225,7 @@ class _Endpoints:
             if self._progress is not None:
                 self._progress(event.fraction)
             return None
-        if isinstance(event, Ready):
+        if isinstance(event, ClientReady):
             self.ready |= node == self._workload.source
             return None
         self.listening |= isinstance(event, Listening)

@@ -21,7 +21,7 @@ _LEAD_NS = 100_000_000
 _LEAD_EACH_NS = 3_000_000
 
 
-class Start:
+class StartBarrier:
     """The common start of workloads that run together, each in its own thread.
 
     Args:

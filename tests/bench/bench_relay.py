@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from testbed.engines.userspace.link import Link
+from testbed.engines.userspace.link import LinkBetweenSockets
 from testbed.engines.userspace.reading import BATCH, FrameReader
 from testbed.engines.userspace.sending import PacketSender
 from testbed.engines.userspace.sockets import open_input, open_output
@@ -97,7 +97,7 @@ def by_engine(core: int) -> tuple[float, ...]:
     os.sched_setaffinity(0, {core})
     os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     source, output = open_input(socket.if_nametoindex("from")), open_output(socket.if_nametoindex("to"))
-    link = Link(Impairments(delay_ns=1_000_000), 1, source, output)
+    link = LinkBetweenSockets(Impairments(delay_ns=1_000_000), 1, source, output)
     reader, sender, began, end = FrameReader(), PacketSender(), time.thread_time(), time.monotonic() + SECONDS + 1
     while time.monotonic() < end:
         frames, _ = link.read(reader)

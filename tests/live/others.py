@@ -207,7 +207,7 @@ def adopt(agent, made, *which):
                 identity=made.identity(each),
             )
         )
-    agent.call(messages.Adopt(networks=(messages.PresentNetwork(name="net", open=True),), nodes=tuple(nodes)))
+    agent.call(messages.Adopt(networks=(messages.AdoptedNetwork(name="net", open=True),), nodes=tuple(nodes)))
 
 
 def link(made, source, destination, delay_ns=40_000_000, engine="auto"):

@@ -69,7 +69,7 @@ def pinged(pid, address):
 
 
 def report(agent):
-    return agent.call(messages.Attachments())
+    return agent.call(messages.ReadAttachments())
 
 
 def test_no_packet_reaches_a_container_made_anew_but_by_its_links(lab_name):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from testbed.agent.client_connection import Connection
+from testbed.agent.client_connection import ClientConnection
 from testbed.lab import Lab
 from testbed.topology import loads
 from tests.live.command_line import PATIENCE_S
@@ -78,12 +78,12 @@ def test_an_agent_is_ready_without_what_only_some_labs_need():
 
 def test_a_small_lab_takes_few_calls_of_the_agent(lab_name, monkeypatch):
     calls = []
-    send = Connection.send
+    send = ClientConnection.send
 
     def noting(self, message, fds=()):
         calls.append(message.call)
         send(self, message, fds)
 
-    monkeypatch.setattr(Connection, "send", noting)
+    monkeypatch.setattr(ClientConnection, "send", noting)
     with Lab.up(loads(LINKED, "light.yml"), name=lab_name, runtime="netns"):
         assert calls == ["create", "hello", "hello", "impair", "remember", "hello"]

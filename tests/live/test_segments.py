@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.agent import offloads
-from testbed.engines.userspace.segments import KINDS, VIRTIO, Train, packet_of, sealed
+from testbed.engines.userspace.segments import KINDS, VIRTIO, SegmentTrain, packet_of, sealed
 from testbed.engines.userspace.workers import Workers
 from testbed.impairments import CERTAIN, Bottleneck, FixedRate, Impairments, IndependentLoss
 from testbed.linux import namespaces
@@ -121,7 +121,7 @@ def without_tag(packet):
 @given(frame=frames(1001, 20_000), data=st.data())
 def test_a_frame_is_cut_as_the_kernel_cuts_it(cable, frame, data):
     train = packet_of(*frame)
-    assert isinstance(train, Train)
+    assert isinstance(train, SegmentTrain)
     cut = [train.part(number, number + 1).packet() for number in range(train.count)]
     assert cable.sent(frame, train.count) == [without_tag(packet) for packet in cut]
     start = data.draw(st.integers(0, train.count - 1))

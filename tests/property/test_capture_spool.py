@@ -5,7 +5,7 @@ import tempfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.agent.capture.spool import Spool
+from testbed.agent.capture.spool import PacketSpool
 
 LIMIT = 100
 
@@ -14,7 +14,7 @@ LIMIT = 100
 def test_the_newest_are_kept(sizes):
     blocks = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
     with tempfile.TemporaryFile(buffering=0) as file:
-        spool = Spool(file.fileno(), LIMIT)
+        spool = PacketSpool(file.fileno(), LIMIT)
         for number, block in enumerate(blocks, 1):
             spool.put(memoryview(block), number)
             kept = list(spool)
@@ -27,7 +27,7 @@ def test_the_newest_are_kept(sizes):
 @given(st.lists(st.integers(1, 10), min_size=1, max_size=60))
 def test_little_room_is_wasted(sizes):
     with tempfile.TemporaryFile(buffering=0) as file:
-        spool = Spool(file.fileno(), LIMIT)
+        spool = PacketSpool(file.fileno(), LIMIT)
         for size in sizes:
             spool.put(memoryview(bytes(size)), 1)
         # What may be lost: the rest of the file behind the last block, and of the oldest block that had to go.

@@ -12,7 +12,7 @@ from pyroute2 import AsyncIPRoute
 
 from testbed.engines.netem import fidelity, translation, tree
 from testbed.engines.netem.messages import QdiscMessage
-from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
+from testbed.engines.netem.qdiscs import GemodelLoss, Netem, StateLoss
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.errors import LabError
 from testbed.impairments import (
@@ -24,7 +24,9 @@ from testbed.impairments import (
     Corruption,
     DropTail,
     FixedRate,
+    FourState,
     FqCoDel,
+    GilbertElliott,
     Impairments,
     IndependentLoss,
     Jitter,
@@ -32,8 +34,6 @@ from testbed.impairments import (
     Reorder,
     TokenBucket,
 )
-from testbed.impairments import FourState as FourStateLoss
-from testbed.impairments import GilbertElliott as GilbertElliottLoss
 
 pytestmark = pytest.mark.netem
 
@@ -52,8 +52,8 @@ losses = st.one_of(
     st.just(Blackhole()),
     st.builds(IndependentLoss, probability=probabilities),
     st.builds(CorrelatedLoss, probability=probabilities, correlation=probabilities),
-    st.builds(GilbertElliottLoss, to_bad=certain, to_good=certain, loss_good=certain, loss_bad=certain),
-    st.builds(FourStateLoss, p13=half, p31=half, p32=half, p23=certain, p14=half),
+    st.builds(GilbertElliott, to_bad=certain, to_good=certain, loss_good=certain, loss_bad=certain),
+    st.builds(FourState, p13=half, p31=half, p32=half, p23=certain, p14=half),
 )
 spoiling = st.one_of(
     st.fixed_dictionaries({"loss": losses, "corruption": st.none() | st.builds(Corruption, event=events)}),
@@ -92,8 +92,8 @@ bottlenecks: st.SearchStrategy[dict[str, object]] = st.one_of(
 all_impairments = st.builds(
     lambda *parts: Impairments(**{k: v for part in parts for k, v in part.items()}), spoiling, delays, bottlenecks
 )
-gilbert_elliott = st.builds(GilbertElliott, p=u32, r=u32, h=u32, k1=u32)
-four_state = st.builds(FourState, p13=u32, p31=u32, p32=u32, p14=u32, p23=u32)
+gilbert_elliott = st.builds(GemodelLoss, p=u32, r=u32, h=u32, k1=u32)
+four_state = st.builds(StateLoss, p13=u32, p31=u32, p32=u32, p14=u32, p23=u32)
 netems = st.builds(
     Netem,
     limit=u32,

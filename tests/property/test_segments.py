@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.engines.userspace.segments import Train, sealed
+from testbed.engines.userspace.segments import SegmentTrain, sealed
 from testbed.impairments import (
     CERTAIN,
     Bottleneck,
@@ -113,7 +113,7 @@ def steps(random):
 
 def apart(packet):
     """The packets on the wire."""
-    if isinstance(packet, Train):
+    if isinstance(packet, SegmentTrain):
         return [packet.part(number, number + 1).packet() for number in range(packet.count)]
     return [sealed(packet)]
 

@@ -32,7 +32,7 @@ PLAIN = [
     {"call": "remember", "plan": {}},
     {"call": "impair", "links": [{"source": "a", "destination": "b", "network": "lan"}]},
     {"call": "spawn", "node": "a", "argv": ["true"], "term": None},
-    {"call": "endpoint", "node": "a", "spec": {"kind": "ping"}},
+    {"call": "start-endpoint", "node": "a", "spec": {"kind": "ping"}},
     {"call": "statistics"},
 ]
 ODD: tuple[object, ...] = (

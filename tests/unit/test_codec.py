@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from testbed import codec
-from testbed.codec import NOT_STORED, Text, UnreadableError, Variant
+from testbed.codec import NOT_STORED, TextForm, UnreadableError, Variant
 
 
 class Steady(Variant, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class VeryBursty(Variant, frozen=True, kw_only=True):
             raise ValueError(f"a burst of {self.burst}")
 
 
-class Colour(Text):
+class Colour(TextForm):
     def __init__(self, name):
         self.name = name
 

@@ -13,7 +13,7 @@ from testbed.parameters import Text, problem
 from testbed.plan import resolve
 from testbed.topology import loads
 from testbed.topology.workloads import KINDS
-from testbed.topology.workloads.base import Work, Workload
+from testbed.topology.workloads.base import Work, WorkloadKeys
 from testbed.workloads.summarisers import Base
 
 CHOSEN_BY_THE_PLAN = {"http": {"host"}}
@@ -22,7 +22,7 @@ WITH_ENDPOINTS = [name for name in OWN if kinds()[name].by_endpoint]
 
 
 def own_fields(model):
-    base = Workload if issubclass(model, Workload) else Work
+    base = WorkloadKeys if issubclass(model, WorkloadKeys) else Work
     return {name: field for name, field in model.model_fields.items() if name not in base.model_fields}
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from testbed import codec
 from testbed.agent import protocol
 from testbed.agent.capture import pcap
-from testbed.agent.capture.spool import Spool
+from testbed.agent.capture.spool import PacketSpool
 from testbed.agent.capture.tap import Tap, records
 from testbed.agent.messages import CaptureBegun, CaptureData, CaptureEnded, CaptureSpec
 from testbed.errors import LabError
@@ -40,7 +40,7 @@ def capture(interface: str, *, snap_bytes: int, size_bytes: int) -> None:
         OSError: the interface can't be captured at, or there is no room for its packets.
     """
     with tempfile.TemporaryFile() as file, Tap(interface, snap_bytes) as tap:
-        spool = Spool(file.fileno(), size_bytes)
+        spool = PacketSpool(file.fileno(), size_bytes)
         cpu_ns = time.process_time_ns()
         _write(CaptureBegun(interface=interface, clock_offset_ns=clock_offset_ns()))
         poll = select.poll()
@@ -75,7 +75,7 @@ def _clock_reading() -> tuple[int, int]:
     return after - before, wall - (before + after) // 2
 
 
-def _pieces(spool: Spool, snap_bytes: int) -> Iterator[bytes]:
+def _pieces(spool: PacketSpool, snap_bytes: int) -> Iterator[bytes]:
     """Yield the pcap file of the kept packets in pieces."""
     piece = bytearray(pcap.file_header(snap_bytes))
     for block in spool:

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class _Block(NamedTuple):
+class _PacketBlock(NamedTuple):
     offset: int
     size: int
     packets: int
 
 
-class Spool:
+class PacketSpool:
     """Blocks of packets in a file; when it is full, new ones replace the oldest.
 
     Args:
@@ -32,7 +32,7 @@ class Spool:
         self._file = file
         self._limit = limit
         self._end = 0
-        self._blocks: deque[_Block] = deque()
+        self._blocks: deque[_PacketBlock] = deque()
 
     @property
     def packets(self) -> int:
@@ -53,7 +53,7 @@ class Spool:
         written = 0
         while written < size:
             written += os.pwrite(self._file, block[written:], self._end + written)
-        self._blocks.append(_Block(self._end, size, packets))
+        self._blocks.append(_PacketBlock(self._end, size, packets))
         self._end += size
 
     def _make_room(self, begin: int, end: int) -> None:

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from testbed.agent.attachments import Attachments
-    from testbed.agent.docker_engine import DockerEngine
+    from testbed.agent.docker_engine import LocalDockerEngine
     from testbed.agent.journal import Journal
     from testbed.agent.journal.entries import Entry
     from testbed.agent.node_commands import NodeCommands
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
     from testbed.agent.wiring import Wiring
     from testbed.faults import NameFault
 
@@ -197,7 +197,7 @@ class ContainerControl:
         """See `NodeControl`."""
         await self._names.release(node)
 
-    def _lookups_of(self, node: str) -> tuple[Node, Callable[[int], int], str]:
+    def _lookups_of(self, node: str) -> tuple[NodeNamespaces, Callable[[int], int], str]:
         """Return a node, what opens its /etc/hosts, and the text of its /etc/resolv.conf."""
         found = self._wiring.node(node)
         with os.fdopen(roots.open_in(found.pid, "/etc/resolv.conf", os.O_RDONLY), encoding="utf-8") as file:
@@ -239,7 +239,7 @@ class ContainerControl:
         engine, container = self._engine_of(node)
         await engine.order(container, what)
 
-    def _engine_of(self, node: str) -> tuple[DockerEngine, str]:
+    def _engine_of(self, node: str) -> tuple[LocalDockerEngine, str]:
         """Return the Docker Engine, and the id of the container that a node is."""
         if node not in self._wiring.nodes:
             raise unknown_node(node, self._wiring.nodes)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from testbed.agent.node_commands import NodeCommands
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
     from testbed.agent.wiring import Wiring
     from testbed.faults import NameFault
 
@@ -105,7 +105,7 @@ class OwnNodeControl:
         """See `NodeControl`."""
         await self._names.release(node)
 
-    def _lookups_of(self, node: str) -> tuple[Node, Callable[[int], int], str]:
+    def _lookups_of(self, node: str) -> tuple[NodeNamespaces, Callable[[int], int], str]:
         """Return a node, what opens its /etc/hosts, and the text of its /etc/resolv.conf."""
         self._require_own(node)
         found = self._wiring.node(node)

@@ -126,7 +126,7 @@ class ContainerThrottled(_ContainerChange, frozen=True, kw_only=True):
     """The agent is about to limit the CPU time of an attached container.
 
     Attributes:
-        limits: that it had, as `DockerEngine.update` takes them.
+        limits: that it had, as `LocalDockerEngine.update` takes them.
     """
 
     limits: dict[str, int]

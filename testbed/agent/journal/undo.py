@@ -29,7 +29,7 @@ from testbed.linux import cgroups, namespaces
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from testbed.agent.docker_engine import DockerEngine
+    from testbed.agent.docker_engine import LocalDockerEngine
     from testbed.agent.journal.book import Journal
     from testbed.agent.journal.entries import Entry
 
@@ -93,10 +93,10 @@ def _undo(entry: Entry) -> None:
             pass
 
 
-def _docker_engine(path: str) -> DockerEngine:
-    from testbed.agent.docker_engine import DockerEngine  # noqa: PLC0415  # it imports an HTTP client
+def _docker_engine(path: str) -> LocalDockerEngine:
+    from testbed.agent.docker_engine import LocalDockerEngine  # noqa: PLC0415  # it imports an HTTP client
 
-    return DockerEngine(Path(path))
+    return LocalDockerEngine(Path(path))
 
 
 def _switch_all_on(journal: Journal, entries: Iterable[Entry]) -> Iterator[str]:

@@ -5,17 +5,17 @@
 
 from testbed.agent.messages.adoption import (
     Adopt,
+    AdoptedNetwork,
     Await,
     AwaitedNode,
     ContainerIdentity,
     DistantNode,
     Meet,
     PresentInterface,
-    PresentNetwork,
     PresentNode,
     WatchedNetwork,
 )
-from testbed.agent.messages.attachments import AttachmentReport, Attachments, Incident, Member
+from testbed.agent.messages.attachments import AttachmentReport, Incident, Member, ReadAttachments
 from testbed.agent.messages.base import Call
 from testbed.agent.messages.captures import Capture, CaptureBegun, CaptureData, CaptureEnded, CaptureSpec
 from testbed.agent.messages.creation import (
@@ -33,17 +33,17 @@ from testbed.agent.messages.creation import (
     Surroundings,
     Tunnel,
 )
-from testbed.agent.messages.events import EventKind, Follow, LabEvent, Measure, RunNote
-from testbed.agent.messages.lab import AgentStatus, Clock, EngineReport, Hello, Recall, Remember, Shutdown, Stay
+from testbed.agent.messages.events import AnnounceRun, EventKind, Follow, LabEvent, RunNote
+from testbed.agent.messages.lab import AgentStatus, EngineReport, Hello, ReadClock, Recall, Remember, Shutdown, Stay
 from testbed.agent.messages.links import (
     ChosenEngine,
     Impair,
-    LinkChange,
     LinkEnds,
     LinkRequest,
     LinkSamples,
     LinkStatistics,
-    Restart,
+    NewImpairments,
+    RestartAllLinks,
     SampleLinks,
     Statistics,
 )
@@ -60,17 +60,26 @@ from testbed.agent.messages.probes import (
     ProbeNat,
     Reaches,
 )
-from testbed.agent.messages.processes import Endpoint, Exit, Launch, ProcessEvent, Spawn, StopCommands, Tell
+from testbed.agent.messages.processes import Exit, Launch, ProcessEvent, Spawn, StartEndpoint, StopCommands, Tell
 from testbed.agent.messages.sockets import NodeSockets, Sockets, TcpConnection
-from testbed.agent.messages.state import LabState, State
-from testbed.agent.messages.timeline import BringAbout, EventDone, Happened, Heal, NewAddress, Timeline, TimelineEvent
+from testbed.agent.messages.state import LabState, ReadState
+from testbed.agent.messages.timeline import (
+    BringAbout,
+    EventDone,
+    Happened,
+    HealNodes,
+    NewNatAddress,
+    PlayTimeline,
+    TimelineEvent,
+)
 
 __all__ = [
     "Accepts",
     "Adopt",
+    "AdoptedNetwork",
     "AgentStatus",
+    "AnnounceRun",
     "AttachmentReport",
-    "Attachments",
     "Await",
     "AwaitedNode",
     "BringAbout",
@@ -81,13 +90,11 @@ __all__ = [
     "CaptureEnded",
     "CaptureSpec",
     "ChosenEngine",
-    "Clock",
     "ContainerIdentity",
     "Create",
     "Distance",
     "Distances",
     "DistantNode",
-    "Endpoint",
     "EngineReport",
     "EventDone",
     "EventKind",
@@ -96,7 +103,7 @@ __all__ = [
     "FoundAddress",
     "FoundNamespace",
     "Happened",
-    "Heal",
+    "HealNodes",
     "Hello",
     "HttpStatus",
     "Impair",
@@ -104,51 +111,52 @@ __all__ = [
     "LabEvent",
     "LabState",
     "Launch",
-    "LinkChange",
     "LinkEnds",
     "LinkRequest",
     "LinkSamples",
     "LinkStatistics",
     "Look",
-    "Measure",
     "Meet",
     "Member",
     "NatObservation",
-    "NewAddress",
     "NewFirewall",
     "NewForward",
     "NewGateway",
+    "NewImpairments",
     "NewInterface",
     "NewNat",
+    "NewNatAddress",
     "NewNetwork",
     "NewNode",
     "NewRoute",
     "NextHops",
     "NodeSockets",
     "PacketFilter",
+    "PlayTimeline",
     "PresentInterface",
-    "PresentNetwork",
     "PresentNode",
     "ProbeNat",
     "ProcessEvent",
     "Publication",
     "Reaches",
+    "ReadAttachments",
+    "ReadClock",
+    "ReadState",
     "Recall",
     "Remember",
-    "Restart",
+    "RestartAllLinks",
     "RunNote",
     "SampleLinks",
     "Shutdown",
     "Sockets",
     "Spawn",
-    "State",
+    "StartEndpoint",
     "Statistics",
     "Stay",
     "StopCommands",
     "Surroundings",
     "TcpConnection",
     "Tell",
-    "Timeline",
     "TimelineEvent",
     "Tunnel",
     "WatchedNetwork",

@@ -25,7 +25,7 @@ class PresentInterface(Payload, frozen=True, kw_only=True):
     mtu: int = 0
 
 
-class PresentNetwork(Payload, frozen=True, kw_only=True):
+class AdoptedNetwork(Payload, frozen=True, kw_only=True):
     """A network that is there already.
 
     Attributes:
@@ -101,7 +101,7 @@ class Adopt(Call[None], frozen=True, kw_only=True):
         distant: the nodes on other machines, which the agents there adopt.
     """
 
-    networks: tuple[PresentNetwork, ...]
+    networks: tuple[AdoptedNetwork, ...]
     nodes: tuple[PresentNode, ...]
     wires: tuple[NewNetwork, ...] = ()
     distant: tuple[DistantNode, ...] = ()

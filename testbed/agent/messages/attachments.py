@@ -33,7 +33,7 @@ class AttachmentReport(Payload, frozen=True, kw_only=True):
     unknown_dropped: Mapping[str, int]
 
 
-class Attachments(Call[AttachmentReport], frozen=True, kw_only=True):
+class ReadAttachments(Call[AttachmentReport], frozen=True, kw_only=True):
     """Ask how nodes are attached; `settled`: wait a while until what has just happened is dealt with."""
 
     settled: bool = True

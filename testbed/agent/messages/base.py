@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Generic, TypeVar, get_args
 
 import msgspec
 
 Result = TypeVar("Result")
+
+_BETWEEN_WORDS = re.compile("(?<=[a-z])(?=[A-Z])")
 
 
 class Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,8 +21,8 @@ class Call(Payload, Generic[Result], frozen=True):
 
     @classmethod
     def call_name(cls) -> str:
-        """What the call is named in a message."""
-        return cls.__name__.lower()
+        """What the call is named in a message: `StopCommands` is `stop-commands`."""
+        return _BETWEEN_WORDS.sub("-", cls.__name__).lower()
 
     @classmethod
     def result_type(cls) -> Any:  # noqa: ANN401  # any annotation

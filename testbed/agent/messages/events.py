@@ -61,7 +61,7 @@ class Follow(Call[None], frozen=True, kw_only=True):
     lasting: bool
 
 
-class Measure(Call[None], frozen=True, kw_only=True):
+class AnnounceRun(Call[None], frozen=True, kw_only=True):
     """Announce that a command runs workloads, until it says so (`RunNote`) or disconnects.
 
     Attributes:
@@ -72,7 +72,7 @@ class Measure(Call[None], frozen=True, kw_only=True):
 
 
 class RunNote(Payload, frozen=True, kw_only=True):
-    """What the client of `Measure` reports; `run-ended` ends the call."""
+    """What the client of `AnnounceRun` reports; `run-ended` ends the call."""
 
     kind: Literal["run-ended", "workload-begun", "workload-ended"]
     what: str

@@ -54,7 +54,7 @@ class Hello(Call[AgentStatus], frozen=True, kw_only=True):
     """Ask for the agent's status. A run does so twice a second, so the answer is short however large the lab is."""
 
 
-class Clock(Call[int], frozen=True, kw_only=True):
+class ReadClock(Call[int], frozen=True, kw_only=True):
     """Read the monotonic clock."""
 
 

@@ -62,7 +62,7 @@ class Impair(Call[tuple[ChosenEngine, ...]], frozen=True, kw_only=True):
     links: tuple[LinkRequest, ...]
 
 
-class Restart(Call[None], frozen=True, kw_only=True):
+class RestartAllLinks(Call[None], frozen=True, kw_only=True):
     """Restart all links, from the beginning of their seeds.
 
     Attributes:
@@ -111,7 +111,7 @@ class LinkSamples(Payload, frozen=True, kw_only=True):
     columns: Mapping[str, tuple[int, ...]]
 
 
-class LinkChange(LinkEnds, frozen=True, kw_only=True):
+class NewImpairments(LinkEnds, frozen=True, kw_only=True):
     """Other impairments for a link that has some."""
 
     impairments: Impairments

@@ -41,7 +41,7 @@ class Spawn(Call[Exit], frozen=True, kw_only=True):
     term: str | None = None
 
 
-class Endpoint(Call[Exit], frozen=True, kw_only=True):
+class StartEndpoint(Call[Exit], frozen=True, kw_only=True):
     """Start the endpoint program in a node."""
 
     node: str

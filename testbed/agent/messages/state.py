@@ -9,7 +9,7 @@ from testbed.agent.messages.links import LinkStatistics
 
 
 class LabState(Payload, frozen=True, kw_only=True):
-    """The state of nodes, links and attachments, as `Hello`, `Statistics` and `Attachments` report them, at `at_ns`."""
+    """The state of nodes, links and attachments at `at_ns`, see `Hello`, `Statistics` and `ReadAttachments`."""
 
     at_ns: int
     status: AgentStatus
@@ -17,5 +17,5 @@ class LabState(Payload, frozen=True, kw_only=True):
     attachments: AttachmentReport
 
 
-class State(Call[LabState], frozen=True, kw_only=True):
+class ReadState(Call[LabState], frozen=True, kw_only=True):
     """Ask for all of it in one call, because each call costs a process if the agent is in a container."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from testbed.agent.messages.base import Call, Payload
-from testbed.agent.messages.links import LinkChange
+from testbed.agent.messages.links import NewImpairments
 from testbed.faults import Fault
 
 
-class NewAddress(Payload, frozen=True, kw_only=True):
+class NewNatAddress(Payload, frozen=True, kw_only=True):
     """An address for the NAT of a node on one of its networks outside, in place of the one that it has there."""
 
     node: str
@@ -28,13 +28,13 @@ class TimelineEvent(Payload, frozen=True, kw_only=True):
     """
 
     at_ns: int
-    changes: tuple[LinkChange, ...]
+    changes: tuple[NewImpairments, ...]
     rebinds: tuple[str, ...] = ()
-    addresses: tuple[NewAddress, ...] = ()
+    addresses: tuple[NewNatAddress, ...] = ()
     faults: tuple[Fault, ...] = ()
 
 
-class Timeline(Call[None], frozen=True, kw_only=True):
+class PlayTimeline(Call[None], frozen=True, kw_only=True):
     """Carry events out until the client sends anything, which ends the call. Its events are `EventDone`.
 
     At the end, however it comes, all nodes of its faults run again.
@@ -48,8 +48,8 @@ class Timeline(Call[None], frozen=True, kw_only=True):
 
     start_ns: int
     events: tuple[TimelineEvent, ...]
-    restored: tuple[LinkChange, ...]
-    addresses: tuple[NewAddress, ...] = ()
+    restored: tuple[NewImpairments, ...]
+    addresses: tuple[NewNatAddress, ...] = ()
 
 
 class EventDone(Payload, frozen=True, kw_only=True):
@@ -73,5 +73,5 @@ class BringAbout(Call[Happened], frozen=True, kw_only=True):
     faults: tuple[Fault, ...]
 
 
-class Heal(Call[None], frozen=True, kw_only=True):
+class HealNodes(Call[None], frozen=True, kw_only=True):
     """Undo all faults of nodes: they run, with the CPU time and the clock that they had at first."""

@@ -19,7 +19,7 @@ _PART = 10_000
 """How many lost messages are added to bins at once."""
 
 
-class Flow:
+class BinnedPayload:
     """Payload delivered over time.
 
     Attributes:
@@ -43,7 +43,7 @@ class Flow:
             self.delivered.extend(times_ns, sizes)
 
 
-class Messages:
+class BinnedMessages:
     """The latency and fate of messages, in bins. Memory is bounded except for the ledger's byte per message.
 
     Attributes:
@@ -77,7 +77,7 @@ class Messages:
         """Whether messages arrive at another node than the sender; otherwise their answers arrive at the sender."""
         return self.sender is not None and self.receiver not in (None, self.sender)
 
-    def add(self, event: Sent | Received, flow: Flow, size: int) -> None:
+    def add(self, event: Sent | Received, flow: BinnedPayload, size: int) -> None:
         """Add the times at which messages were sent or arrived; delivered ones also add `size` bytes each to `flow`.
 
         Raises:

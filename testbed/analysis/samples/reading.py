@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING
 
 from testbed import records
 from testbed.analysis.samples.bins import LIMIT
-from testbed.analysis.samples.messages import Flow, Messages
+from testbed.analysis.samples.messages import BinnedMessages, BinnedPayload
 from testbed.analysis.samples.series import Series
 from testbed.metrics import METRICS
-from testbed.records import Bytes, Connections, Received, RecordError, Sample, Sent, Table
+from testbed.records import Bytes, ConnectionTimes, Received, RecordError, Sample, Sent, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from testbed.plan.workloads import Workload
-    from testbed.records import Event
+    from testbed.records import RecordEvent
     from testbed.runs.run import Run
 
 TCP_INFO = "tcp-info"
@@ -56,15 +56,15 @@ class Samples:
         self.workload = workload
         self._limit = limit
         answers_may_be_late = workload.kind in METRICS["late"].kinds
-        self.messages = Messages(_number(workload, "timeout_ns") if answers_may_be_late else None, limit)
+        self.messages = BinnedMessages(_number(workload, "timeout_ns") if answers_may_be_late else None, limit)
         self.series: dict[tuple[str, str], Series] = {}
         self.begun_ns: int | None = None
         self.ended_ns: int | None = None
         self._size = _number(workload, "size_bytes") or 0
-        self._stream, self._arrivals = Flow(limit), Flow(limit)
+        self._stream, self._arrivals = BinnedPayload(limit), BinnedPayload(limit)
 
     @property
-    def flow(self) -> Flow | None:
+    def flow(self) -> BinnedPayload | None:
         """See the class."""
         if self._stream.delivered:
             return self._stream
@@ -75,7 +75,7 @@ class Samples:
         """The state of TCP connections, a series for each node that recorded it."""
         return [series for (event, _), series in self.series.items() if event == TCP_INFO]
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordEvent) -> None:
         """Add the next event; events that are not plotted are ignored.
 
         Raises:
@@ -89,7 +89,7 @@ class Samples:
             case Received():
                 self._spanned(event.received_ns)
                 self.messages.add(event, self._arrivals, self._size)
-            case Connections():
+            case ConnectionTimes():
                 self._spanned(event.begun_ns)
             case Bytes():
                 self._bytes(event.start_ns, event.bucket_ns, event.bytes)
@@ -138,7 +138,7 @@ def read(path: Path, workload: Workload, limit: int = LIMIT) -> Samples:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedSamples:
     """The samples of a run.
 
     Attributes:
@@ -150,7 +150,7 @@ class Recorded:
     problems: Mapping[str, str]
 
 
-def read_all(run: Run) -> Recorded:
+def read_all(run: Run) -> RecordedSamples:
     """Read the samples of a run's workloads; unreadable files are recorded as problems."""
     samples, problems = {}, {}
     limit = min(LIMIT, max(_LEAST_BINS, _MOST_BINS // max(1, len(run.plan.workloads))))
@@ -161,4 +161,4 @@ def read_all(run: Run) -> Recorded:
             continue
         except (OSError, RecordError, ValueError) as error:
             problems[workload.name] = str(error) or type(error).__name__
-    return Recorded(samples=samples, problems=problems)
+    return RecordedSamples(samples=samples, problems=problems)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.analysis.samples.bins import LIMIT, Bins
 from testbed.analysis.samples.messages import FINEST_NS
-from testbed.analysis.samples.quantities import Quantity, quantity
+from testbed.analysis.samples.quantities import ColumnQuantity, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ class Series:
                 yield at_ns, max(0, value - before), at_ns - before_ns
             self._before[name] = at_ns, value
 
-    def quantity(self, name: str) -> Quantity:
+    def quantity(self, name: str) -> ColumnQuantity:
         """Return the quantity in a column."""
         return quantity(self.event, name)
 

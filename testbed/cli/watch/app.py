@@ -69,7 +69,7 @@ class WentDown(Message):
     """The lab goes down."""
 
 
-class Failed(Message):
+class WatchFailed(Message):
     """The lab can't be watched any more."""
 
     def __init__(self, error: TestbedError) -> None:
@@ -162,7 +162,7 @@ class Watch(App[None]):
             try:
                 before = self._lab.snapshot(before)
             except TestbedError as error:
-                self._tell(Failed(error))
+                self._tell(WatchFailed(error))
                 return
             self._tell(NewSnapshot(before))
             self._ended.wait(_INTERVAL_S)
@@ -200,7 +200,7 @@ class Watch(App[None]):
         self.went_down = True
         self.exit()
 
-    def on_failed(self, message: Failed) -> None:
+    def on_failed(self, message: WatchFailed) -> None:
         """End: there is no lab any more."""
         self.failure = message.error
         self.exit()

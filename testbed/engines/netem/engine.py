@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.engines.engine import Availability, Verdict
+from testbed.engines.engine import EngineAvailability, Verdict
 from testbed.engines.netem import fidelity, police, tree
 from testbed.errors import LabError
 from testbed.linux import namespaces
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Carried:
+class _DeviceLink:
     """A link by its device; `seed` is None where the kernel takes none."""
 
     device: int
@@ -49,12 +49,12 @@ class NetemEngine:
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
         self._ip: AsyncIPRoute
-        self._links: dict[str, _Carried] = {}
+        self._links: dict[str, _DeviceLink] = {}
         self._unseeded: str | None = None
         self._missing: frozenset[str] = frozenset()
         self._policed: set[str] = set()  # the links that have a policer
 
-    async def probe(self) -> Availability:
+    async def probe(self) -> EngineAvailability:
         """See `testbed.engines.engine.Engine.probe`."""
         with namespaces.inside(self._switch.namespace):
             self._ip = AsyncIPRoute()
@@ -64,7 +64,7 @@ class NetemEngine:
         if not missing:
             self._unseeded = await tree.reproducible(self._ip)
             self._missing = await tree.missing_parts(self._ip)
-        return Availability(description=f"in kernel {os.uname().release}", missing=missing)
+        return EngineAvailability(description=f"in kernel {os.uname().release}", missing=missing)
 
     def judge(self, impairments: Impairments, *, mtu: int) -> Verdict:
         """Return how faithfully netem does impairments, see `testbed.engines.netem.fidelity`."""
@@ -86,7 +86,7 @@ class NetemEngine:
         """Carry links, all or none, and return their devices."""
         indexes = [device.index for device in self._switch.devices.make_ifbs({link.name: link.mtu for link in links})]
         carried = {
-            link.name: _Carried(index, link.mtu, None if self._unseeded else link.seed)
+            link.name: _DeviceLink(index, link.mtu, None if self._unseeded else link.seed)
             for link, index in zip(links, indexes, strict=True)
         }
         try:
@@ -102,7 +102,7 @@ class NetemEngine:
         """Change a link's impairments. Packets in flight keep their delay; see `tree.apply`."""
         await self._apply(link, self._carried(link), impairments)
 
-    async def _apply(self, link: str, carried: _Carried, impairments: Impairments) -> None:
+    async def _apply(self, link: str, carried: _DeviceLink, impairments: Impairments) -> None:
         with _refusals():
             if impairments.policer:
                 await police.apply(self._ip, carried.device, impairments.policer)
@@ -126,7 +126,7 @@ class NetemEngine:
         wanted = set(self._links if links is None else links)
         return {name: await self._counters(name, link) for name, link in tuple(self._links.items()) if name in wanted}
 
-    async def _counters(self, name: str, link: _Carried) -> Counters:
+    async def _counters(self, name: str, link: _DeviceLink) -> Counters:
         with _refusals():
             counters = await tree.counters(self._ip, link.device)
             if name not in self._policed:
@@ -147,7 +147,7 @@ class NetemEngine:
         await self.detach([*self._links])
         self._ip.close()
 
-    def _carried(self, link: str) -> _Carried:
+    def _carried(self, link: str) -> _DeviceLink:
         if link not in self._links:
             raise LabError("netem-engine-refused", f"link {link} is not impaired here")
         return self._links[link]

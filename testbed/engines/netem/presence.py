@@ -12,7 +12,7 @@ import struct
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from testbed.engines.engine import Availability, Verdict
+from testbed.engines.engine import EngineAvailability, Verdict
 from testbed.errors import LabError, MachineError
 from testbed.linux import namespaces
 
@@ -75,9 +75,9 @@ class _Absent:
     def __init__(self, missing: MachineError) -> None:
         self._missing = missing
 
-    async def probe(self) -> Availability:
+    async def probe(self) -> EngineAvailability:
         """See `testbed.engines.engine.Engine.probe`."""
-        return Availability(description="", missing=self._missing)
+        return EngineAvailability(description="", missing=self._missing)
 
     def judge(self, impairments: Impairments, *, mtu: int) -> Verdict:  # noqa: ARG002  # the protocol's
         """Return that nothing is possible."""

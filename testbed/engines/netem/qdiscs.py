@@ -19,7 +19,7 @@ _U32_MAX = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GilbertElliott:
+class GemodelLoss:
     """Loss by a channel with a good and a bad state; probabilities in 1/2^32, as in tc-netem(8), `loss gemodel`.
 
     Attributes:
@@ -38,7 +38,7 @@ class GilbertElliott:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FourState:
+class StateLoss:
     """Loss by a chain of four states, as in tc-netem(8), `loss state`.
 
     Attributes:
@@ -54,8 +54,8 @@ class FourState:
     p23: int
 
 
-LossModel = GilbertElliott | FourState
-_LOSS_MODELS: tuple[type[GilbertElliott], type[FourState]] = (GilbertElliott, FourState)
+LossModel = GemodelLoss | StateLoss
+_LOSS_MODELS: tuple[type[GemodelLoss], type[StateLoss]] = (GemodelLoss, StateLoss)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

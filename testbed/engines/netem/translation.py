@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from testbed.engines.netem.active_queues import CakeQdisc, PieQdisc, RedQdisc
-from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
+from testbed.engines.netem.qdiscs import GemodelLoss, Netem, StateLoss
 from testbed.engines.netem.queues import CODEL_UNIT_NS, TICK_NS, Bfifo, Codel, FqCodel, Tbf, bucket_ticks
 from testbed.impairments import (
     CERTAIN,
@@ -24,15 +24,15 @@ from testbed.impairments import (
     Cake,
     CoDel,
     CorrelatedLoss,
+    FourState,
     FqCoDel,
+    GilbertElliott,
     IndependentLoss,
     Pie,
     Red,
     TokenBucket,
     distributions,
 )
-from testbed.impairments import FourState as FourStateLoss
-from testbed.impairments import GilbertElliott as GilbertElliottLoss
 
 if TYPE_CHECKING:
     from testbed.engines.netem.qdiscs import LossModel
@@ -139,17 +139,17 @@ def _random_loss(loss: Loss | None) -> tuple[int, int]:
 def _loss_model(model: Loss | None) -> LossModel | None:
     """Return netem's model of a loss with states. Here v means v / 2^32, so a certainty fails once in 2^32 times."""
     match model:
-        case GilbertElliottLoss():
-            return GilbertElliott(
+        case GilbertElliott():
+            return GemodelLoss(
                 p=min(model.to_bad, U32_MAX),
                 r=min(model.to_good, U32_MAX),
                 h=max(U32_MAX - model.loss_bad, 0),
                 k1=min(model.loss_good, U32_MAX),
             )
-        case FourStateLoss():
+        case FourState():
             p14 = min(model.p14, U32_MAX)
             p32 = min(model.p32, U32_MAX)
-            return FourState(  # the kernel adds the probabilities of leaving a state in 32 bits
+            return StateLoss(  # the kernel adds the probabilities of leaving a state in 32 bits
                 p13=min(model.p13, U32_MAX - p14),
                 p31=min(model.p31, U32_MAX - p32),
                 p32=p32,

@@ -9,13 +9,13 @@ from testbed.engines.userspace.lateness import LatenessHistogram
 from testbed.engines.userspace.lines import AnyOrder, InOrder, Line
 from testbed.engines.userspace.queueing.bottleneck import EventDrivenBottleneck
 from testbed.engines.userspace.queueing.constant_rate import ConstantRateBottleneck
-from testbed.engines.userspace.segments import KEPT_LEAST, Packet, Train, joined, number_of
+from testbed.engines.userspace.segments import KEPT_LEAST, Packet, SegmentTrain, joined, number_of
 from testbed.engines.userspace.stages.corruption import BitErrors
 from testbed.engines.userspace.stages.delay import ConstantDelay, Delay, delay
 from testbed.engines.userspace.stages.duplication import Duplication
 from testbed.engines.userspace.stages.loss import LossStage, loss_stage
 from testbed.engines.userspace.stages.policer import Policing
-from testbed.engines.userspace.stages.script import Script
+from testbed.engines.userspace.stages.script import ScriptedLoss
 from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, Stage, singles
 from testbed.impairments import DropTail, FixedRate
 
@@ -101,7 +101,7 @@ class LinkEmulator:
             self._delay is None or isinstance(self._delay, ConstantDelay)
         )
         self._choosing = _present(
-            Script(impairments.drops, counts) if impairments.drops else None,
+            ScriptedLoss(impairments.drops, counts) if impairments.drops else None,
             Policing(impairments.policer, counts, now) if impairments.policer else None,
             loss_stage(impairments.loss, seed, counts, origin) if impairments.loss else None,
             BitErrors(impairments.corruption, seed, counts) if impairments.corruption else None,
@@ -114,7 +114,7 @@ class LinkEmulator:
         Returns:
             The number of packets that they are on the wire.
         """
-        together = Train in set(map(type, packets))
+        together = SegmentTrain in set(map(type, packets))
         count = sum(map(number_of, packets)) if together else len(packets)
         self._packets_in += count
         self._bytes_in += sum(map(len, packets))
@@ -129,7 +129,7 @@ class LinkEmulator:
                 together = False
         kept = sum([number_of(packet) for _, packet in frames]) if together else len(frames)
         if kept < count * KEPT_LEAST:
-            frames = [(at, packet.alone() if type(packet) is Train else packet) for at, packet in frames]
+            frames = [(at, packet.alone() if type(packet) is SegmentTrain else packet) for at, packet in frames]
         cost = sum([len(packet) for _, packet in frames]) + FRAME_OVERHEAD_BYTES * kept
         if self._held_bytes - self._counts.dropped_bytes + cost > HELD_BYTES_MOST:
             self._backlog_drops += kept
@@ -156,11 +156,11 @@ class LinkEmulator:
         packets = [packet for _, packet in frames]
         size = sum(map(len, packets))
         count = len(packets)
-        if Train in set(map(type, packets)):
+        if SegmentTrain in set(map(type, packets)):
             for due, packet in frames:
                 number = number_of(packet)
                 count += number - 1
-                span = packet.span_ns if type(packet) is Train else 0
+                span = packet.span_ns if type(packet) is SegmentTrain else 0
                 self._lateness.record_steps(now - due, now - due - span, number)
             packets = joined(packets)
         else:

@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from testbed.engines.engine import Availability, Verdict
+from testbed.engines.engine import EngineAvailability, Verdict
 from testbed.engines.userspace import sockets
 from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.errors import LabError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from testbed.engines.counters import Counters
-    from testbed.engines.engine import NewLink, Pair, Switch
+    from testbed.engines.engine import NewLink, Switch, VethPair
     from testbed.impairments import Impairments
 
 
@@ -40,9 +40,9 @@ class UserspaceEngine:
         self._links: dict[str, _Carried] = {}
         self._outputs: dict[int, socket.socket] = {}  # by port
 
-    async def probe(self) -> Availability:
+    async def probe(self) -> EngineAvailability:
         """Return that it works: an agent may open packet sockets in its own namespaces."""
-        return Availability(description=f"{len(os.sched_getaffinity(0))} cores to work on")
+        return EngineAvailability(description=f"{len(os.sched_getaffinity(0))} cores to work on")
 
     def judge(self, impairments: Impairments, *, mtu: int) -> Verdict:  # noqa: ARG002
         """Return that it does all impairments but CAKE exactly, and repeats them from a seed."""
@@ -137,6 +137,6 @@ class UserspaceEngine:
             raise LabError("userspace-engine-refused", f"link {link} is not impaired here; those are: {known}")
 
 
-def _open_input(pair: Pair) -> socket.socket:
+def _open_input(pair: VethPair) -> socket.socket:
     with namespaces.inside(pair.far_network):
         return sockets.open_input(pair.far.index)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from testbed.engines.counters import Counters
     from testbed.engines.userspace.reading import FrameReader
-    from testbed.engines.userspace.segments import Train
+    from testbed.engines.userspace.segments import SegmentTrain
     from testbed.engines.userspace.sending import PacketSender
     from testbed.impairments import Impairments
 
@@ -41,7 +41,7 @@ class DeviceGoneError(Exception):
     """A device that a link needs no longer exists."""
 
 
-class Link:
+class LinkBetweenSockets:
     """The emulator of a link between two packet sockets.
 
     Args:
@@ -152,7 +152,7 @@ class Link:
             return False
         return True
 
-    def _send_train(self, train: Train, now: int) -> None:
+    def _send_train(self, train: SegmentTrain, now: int) -> None:
         """Send a train as one frame, or its packets one by one if the port may only take these."""
         try:
             self._output.sendmsg(train.buffers())
@@ -164,7 +164,7 @@ class Link:
                 self._send_failures += train.count
             self.check_devices()
 
-    def _send_apart(self, train: Train) -> int:
+    def _send_apart(self, train: SegmentTrain) -> int:
         """Send each packet of a train on its own; return how many could be sent."""
         sent = 0
         for number in range(train.count):

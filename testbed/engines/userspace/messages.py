@@ -11,7 +11,7 @@ class Vector(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
 
 
-class _Header(ctypes.Structure):
+class _MsgHeader(ctypes.Structure):
     """`struct msghdr`, recvmsg(2)."""
 
     _fields_ = (
@@ -25,10 +25,10 @@ class _Header(ctypes.Structure):
     )
 
 
-class Message(ctypes.Structure):
+class MmsgHeader(ctypes.Structure):
     """`struct mmsghdr`, recvmmsg(2)."""
 
-    _fields_ = (("header", _Header), ("length", ctypes.c_uint))
+    _fields_ = (("header", _MsgHeader), ("length", ctypes.c_uint))
 
 
 def address_of(buffer: memoryview) -> int:

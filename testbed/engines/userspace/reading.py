@@ -9,14 +9,14 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.headers import ETHERNET, network_at
-from testbed.engines.userspace.messages import Message, Vector, address_of
+from testbed.engines.userspace.messages import MmsgHeader, Vector, address_of
 from testbed.engines.userspace.segments import (
     FRAME_BYTES_MOST,
     KINDS,
     VIRTIO,
     NoSegmentsError,
     Packet,
-    Train,
+    SegmentTrain,
     packet_of,
 )
 from testbed.linux import vlan
@@ -49,9 +49,10 @@ _TIME: Final = struct.Struct(f"@{_CMSGHDR}xqq")
 
 
 _LENGTH: Final = struct.Struct(
-    f"@{Message.length.offset}xI{ctypes.sizeof(Message) - Message.length.offset - ctypes.sizeof(ctypes.c_uint)}x"
+    f"@{MmsgHeader.length.offset}xI"
+    f"{ctypes.sizeof(MmsgHeader) - MmsgHeader.length.offset - ctypes.sizeof(ctypes.c_uint)}x"
 )
-"""The length in a `Message`."""
+"""The length in a `MmsgHeader`."""
 
 _recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
 _recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
@@ -75,7 +76,7 @@ class FrameReader:
         self._starts = range(0, BATCH * _STEP, _STEP)
         headers_at, frames_at, controls_at = map(address_of, (self._headers, self._frames, self._controls))
         self._vectors = (Vector * (2 * BATCH))()
-        messages = (Message * BATCH)()
+        messages = (MmsgHeader * BATCH)()
         for index, message in enumerate(messages):
             self._vectors[2 * index] = Vector(headers_at + index * VIRTIO.size, VIRTIO.size)
             self._vectors[2 * index + 1] = Vector(frames_at + self._starts[index], _SIZE)
@@ -169,7 +170,7 @@ class FrameReader:
 
 def _fits(packet: Packet, mtu: int) -> bool:
     """Return whether each packet is at most as large as the MTU."""
-    if type(packet) is Train:
+    if type(packet) is SegmentTrain:
         return packet.source.payload + packet.source.segment <= mtu + packet.source.network
     return len(packet) <= mtu + network_at(packet)
 

@@ -20,7 +20,7 @@ COUNTED_MOST: Final = 16
 """The most links of one `Count`: no frame passes meanwhile, 30 us for each link."""
 
 RESTARTED_MOST: Final = 64
-"""The most links of one `Restart`: no frame passes meanwhile."""
+"""The most links of one `RestartLinks`: no frame passes meanwhile."""
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=str.lower, forbid_unknown_fields=True):
@@ -62,7 +62,7 @@ class Replace(_Request, frozen=True, kw_only=True):
     link: str
 
 
-class Restart(_Request, frozen=True, kw_only=True):
+class RestartLinks(_Request, frozen=True, kw_only=True, tag="restart"):
     """Restart at most `RESTARTED_MOST` links with nothing in flight and all counters at zero.
 
     Links that are dead or unknown don't hinder the others, but are an error.
@@ -115,7 +115,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     counters: Mapping[str, Counters] | None = None
 
 
-Request = Add | Replace | Restart | Remove | Count
+Request = Add | Replace | RestartLinks | Remove | Count
 
 _REQUESTS: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
 _ANSWERS: Final = msgspec.json.Decoder(Answer)

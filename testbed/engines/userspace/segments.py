@@ -4,9 +4,9 @@ A sender with segmentation offload hands over up to 64 KB of TCP or UDP as one f
 to cut it into packets. A packet socket with PACKET_VNET_HDR (packet(7)) passes such a frame together with a
 `struct virtio_net_hdr` (linux/virtio_net.h), which says how to cut it and where the checksums belong.
 
-Here such a frame is an `Offloaded`, and a `Train` is some successive packets of it. A link decides the fate of each of
-these packets. Those that share it stay one train, which is sent as one frame; where fates or times differ, the train is
-cut as the kernel would (net/ipv4/tcp_offload.c `tcp_gso_segment`, net/ipv4/udp_offload.c `__udp_gso_segment`,
+Here such a frame is an `Offloaded`, and a `SegmentTrain` is some successive packets of it. A link decides the fate of
+each of these packets. Those that share it stay one train, which is sent as one frame; where fates or times differ, the
+train is cut as the kernel would (net/ipv4/tcp_offload.c `tcp_gso_segment`, net/ipv4/udp_offload.c `__udp_gso_segment`,
 `inet_gso_segment`, `ipv6_gso_segment`).
 """
 
@@ -148,7 +148,7 @@ class Offloaded(NamedTuple):
 
 
 @final
-class Train:
+class SegmentTrain:
     """Successive packets of an offloaded frame that go the same way at the same time, or one after the other.
 
     Attributes:
@@ -173,11 +173,11 @@ class Train:
     def __len__(self) -> int:
         return self.size
 
-    def part(self, start: int, stop: int) -> Train:
+    def part(self, start: int, stop: int) -> SegmentTrain:
         """Return the packets from `start` to before `stop`, counted from this train's first."""
-        return Train(self.source, self.first + start, stop - start)
+        return SegmentTrain(self.source, self.first + start, stop - start)
 
-    def without(self, gone: Sequence[int]) -> list[Train]:
+    def without(self, gone: Sequence[int]) -> list[SegmentTrain]:
         """Return what remains without some packets, which are counted from this train's first, ascending."""
         parts = []
         start = 0
@@ -189,20 +189,20 @@ class Train:
             parts.append(self.part(start, self.count))
         return parts
 
-    def even(self) -> list[Train]:
+    def even(self) -> list[SegmentTrain]:
         """Return the train, cut so that all packets of each part have the same size."""
         source = self.source
         if self.count > 1 and self.size < self.count * (source.payload + source.segment):
             return [self.part(0, self.count - 1), self.part(self.count - 1, self.count)]
         return [self]
 
-    def alone(self) -> Train:
+    def alone(self) -> SegmentTrain:
         """Return the train in a frame that has no other packets, so that the memory of these is free."""
         source = self.source
         head, payload = self.buffers()
         data = head[VIRTIO.size :] + payload
         segment = min(source.segment, len(payload))
-        return Train(
+        return SegmentTrain(
             source._replace(header=head[: VIRTIO.size], data=data, segment=segment, packets=self.count), 0, self.count
         )
 
@@ -234,9 +234,10 @@ class Train:
 
 
 KEPT_LEAST: Final = 0.25
-"""If less than this share of the packets that came together is kept, they get frames of their own (`Train.alone`)."""
+"""If less than this share of the packets that came together is kept, they get frames of their own
+(`SegmentTrain.alone`)."""
 
-Packet = bytes | Train
+Packet = bytes | SegmentTrain
 """A packet of the wire from its MAC header on, or several of one frame; `len` gives their bytes on the wire."""
 
 
@@ -283,12 +284,14 @@ def _several(header: bytes, frame: bytes) -> Packet:
         return _summed(frame, transport, offset)
     is_ipv4 = frame[network - 2 : network] == _ETHERTYPES[_TCP4][0]
     header = VIRTIO.pack(_NEEDS_CHECKSUM, kind, payload, segment, transport, offset)
-    return Train(Offloaded(header, frame, network, transport, payload, segment, count, is_ipv4, is_tcp), 0, count)
+    return SegmentTrain(
+        Offloaded(header, frame, network, transport, payload, segment, count, is_ipv4, is_tcp), 0, count
+    )
 
 
 def contents(packet: Packet) -> bytes:
     """Return the bytes of one packet, for those who read its headers."""
-    return packet.packet() if type(packet) is Train else packet
+    return packet.packet() if type(packet) is SegmentTrain else packet
 
 
 def sealed(packet: Packet) -> bytes:
@@ -298,7 +301,7 @@ def sealed(packet: Packet) -> bytes:
 
 def number_of(packet: Packet) -> int:
     """Return how many packets these are."""
-    return packet.count if type(packet) is Train else 1
+    return packet.count if type(packet) is SegmentTrain else 1
 
 
 def joined(packets: Iterable[Packet]) -> list[Packet]:
@@ -307,12 +310,12 @@ def joined(packets: Iterable[Packet]) -> list[Packet]:
     last: Packet | None = None
     for packet in packets:
         if (
-            type(packet) is Train
-            and type(last) is Train
+            type(packet) is SegmentTrain
+            and type(last) is SegmentTrain
             and packet.source is last.source
             and packet.first == last.first + last.count
         ):
-            packet = out[-1] = Train(packet.source, last.first, last.count + packet.count)  # noqa: PLW2901
+            packet = out[-1] = SegmentTrain(packet.source, last.first, last.count + packet.count)  # noqa: PLW2901
         else:
             out.append(packet)
         last = packet

@@ -7,7 +7,7 @@ import itertools
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from testbed.engines.userspace.messages import Message, Vector, address_of
+from testbed.engines.userspace.messages import MmsgHeader, Vector, address_of
 from testbed.engines.userspace.segments import COMPLETE, FRAME_BYTES_MOST, VIRTIO, Unsummed
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class PacketSender:
         self._data_at = address_of(self._data)
         self._vectors = array("L", bytes(_BATCH * ctypes.sizeof(Vector)))  # addresses and sizes, in turn
         vectors_at, _ = self._vectors.buffer_info()
-        self._messages = (Message * _BATCH)()
+        self._messages = (MmsgHeader * _BATCH)()
         for index, message in enumerate(self._messages):
             message.header.vectors = vectors_at + index * ctypes.sizeof(Vector)
             message.header.vector_count = 1
@@ -63,7 +63,7 @@ class PacketSender:
         self._vectors[1 : 2 * count : 2] = array("L", sizes)
         done = refused = 0
         while done < count:
-            at = self._messages_at + done * ctypes.sizeof(Message)
+            at = self._messages_at + done * ctypes.sizeof(MmsgHeader)
             sent = _sendmmsg(descriptor, at, count - done, _MSG_DONTWAIT)
             if sent <= 0:  # the first of them is refused; the kernel says so of later ones in the next call
                 refused += 1

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from testbed import codec, logs
 from testbed.engines.userspace import requests
-from testbed.engines.userspace.link import DeviceGoneError, Link
+from testbed.engines.userspace.link import DeviceGoneError, LinkBetweenSockets
 from testbed.engines.userspace.pace import REST_S, Pace
 from testbed.engines.userspace.reading import BATCH, FrameReader
 from testbed.engines.userspace.sending import PacketSender
@@ -55,9 +55,9 @@ class Worker:
         self._control = control
         self._reader = FrameReader()
         self._sender = PacketSender()
-        self._links: dict[str, Link] = {}
-        self._live: dict[int, Link] = {}  # by the descriptor of the input
-        self._holding: dict[int, Link] = {}  # of these, those that may have something to release
+        self._links: dict[str, LinkBetweenSockets] = {}
+        self._live: dict[int, LinkBetweenSockets] = {}  # by the descriptor of the input
+        self._holding: dict[int, LinkBetweenSockets] = {}  # of these, those that may have something to release
         self._poll = select.epoll()
         self._poll.register(control, select.EPOLLIN)
         self._pace = Pace(time.monotonic_ns())
@@ -101,7 +101,7 @@ class Worker:
         takes no longer than closing one.
         """
         with ThreadPoolExecutor(_CLOSING_THREADS) as pool:
-            list(pool.map(Link.close, self._links.values()))
+            list(pool.map(LinkBetweenSockets.close, self._links.values()))
 
     def _release_due(self) -> int | None:
         """Release the due frames of every link, and return when the next frame is due.
@@ -168,7 +168,7 @@ class Worker:
                 case requests.Replace():
                     (impairments,) = _read_impairments(descriptors[0])
                     self._checked(request.link).replace(impairments)
-                case requests.Restart():
+                case requests.RestartLinks():
                     self._restart(request.links, request.origin_ns)
                 case requests.Remove():
                     self._remove(request.link)
@@ -226,7 +226,7 @@ class Worker:
         try:
             if {source.family, output.family} != {socket.AF_PACKET}:
                 raise ValueError(f"not packet sockets: {source}, {output}")  # noqa: TRY301 - closes both
-            link = Link(impairments, begun.seed, source, output, begun.origin_ns)
+            link = LinkBetweenSockets(impairments, begun.seed, source, output, begun.origin_ns)
         except BaseException:
             source.close()
             output.close()
@@ -235,7 +235,7 @@ class Worker:
         self._live[link.input.fileno()] = link
         self._links[begun.link] = link
 
-    def _checked(self, name: str) -> Link:
+    def _checked(self, name: str) -> LinkBetweenSockets:
         """Return the link of that name; raise ValueError if it is dead."""
         link = self._links[name]
         try:
@@ -246,7 +246,7 @@ class Worker:
             raise ValueError(f"link {name} is dead: {error}") from None
         return link
 
-    def _retire(self, link: Link) -> None:
+    def _retire(self, link: LinkBetweenSockets) -> None:
         """Stop serving the link."""
         self._holding.pop(link.input.fileno(), None)
         if self._live.pop(link.input.fileno(), None):

@@ -144,7 +144,7 @@ class WorkerProcess:
 
 
 def _name(request: requests.Request) -> str:
-    return type(request).__name__.lower()
+    return str(request.__struct_config__.tag)
 
 
 @contextmanager

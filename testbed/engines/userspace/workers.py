@@ -45,7 +45,7 @@ async def _restart(worker: WorkerProcess, links: Sequence[str], origin_ns: int |
     for first in range(0, len(links), requests.RESTARTED_MOST):
         part = links[first : first + requests.RESTARTED_MOST]
         try:
-            await worker.ask(requests.Restart(links=tuple(part), origin_ns=origin_ns))
+            await worker.ask(requests.RestartLinks(links=tuple(part), origin_ns=origin_ns))
         except LabError as failure:
             failures.append(failure)
             if worker.death:

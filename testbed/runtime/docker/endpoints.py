@@ -36,7 +36,7 @@ _UNTIL_IT_ENDS = '"$@"; rm -rf -- "$0"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class DockerEndpoint:
     """A way to a Docker Engine.
 
     Attributes:
@@ -47,7 +47,7 @@ class Endpoint:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    forwarding: Forwarding | None = None
+    forwarding: ForwardedSocket | None = None
 
     @property
     def url(self) -> str:
@@ -55,7 +55,7 @@ class Endpoint:
         return str(self.options.get("base_url") or f"unix://{DEFAULT_SOCKET}")
 
 
-def of_environment() -> Endpoint:
+def of_environment() -> DockerEndpoint:
     """Return the endpoint that the environment names, as for the command `docker`, or the usual socket.
 
     Raises:
@@ -69,10 +69,10 @@ def of_environment() -> Endpoint:
             "forward it, ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST, "
             "and set DOCKER_HOST=unix:///tmp/docker.sock",
         )
-    return Endpoint(name=host or DEFAULT_SOCKET, options=kwargs_from_env())
+    return DockerEndpoint(name=host or DEFAULT_SOCKET, options=kwargs_from_env())
 
 
-def named(address: str) -> Endpoint:
+def named(address: str) -> DockerEndpoint:
     """Return the endpoint of an address, or of the Docker context of that name.
 
     Raises:
@@ -85,10 +85,10 @@ def named(address: str) -> Endpoint:
         return _over_ssh(address, address)
     if scheme == "tcp":
         _require_own_machine(address, address)
-    return Endpoint(name=address, options={"base_url": address})
+    return DockerEndpoint(name=address, options={"base_url": address})
 
 
-def _of_context(name: str) -> Endpoint:
+def _of_context(name: str) -> DockerEndpoint:
     try:
         context: Context | None = ContextAPI.get_context(name)  # the stub is wrong
     except DockerException as error:
@@ -101,10 +101,10 @@ def _of_context(name: str) -> Endpoint:
     if url.startswith("ssh://"):
         return _over_ssh(url, name)
     if context.TLSConfig:
-        return Endpoint(name=name, options={"base_url": url, "tls": context.TLSConfig})
+        return DockerEndpoint(name=name, options={"base_url": url, "tls": context.TLSConfig})
     if url.startswith("tcp://"):
         _require_own_machine(url, f"Docker context {name}, {url}")
-    return Endpoint(name=name, options={"base_url": url})
+    return DockerEndpoint(name=name, options={"base_url": url})
 
 
 def _require_own_machine(url: str, name: str) -> None:
@@ -126,7 +126,7 @@ def _require_own_machine(url: str, name: str) -> None:
         )
 
 
-class Forwarding:
+class ForwardedSocket:
     """A Docker Engine's Unix socket, forwarded from another machine by ssh(1).
 
     ssh runs `cat` there, whose standard input is a pipe from this process. So it ends when this process does, however
@@ -165,9 +165,9 @@ class Forwarding:
                 time.sleep(0.02)
 
 
-def _over_ssh(url: str, name: str) -> Endpoint:
-    forwarding = Forwarding(url, name)
-    return Endpoint(name=name, options={"base_url": f"unix://{forwarding.path}"}, forwarding=forwarding)
+def _over_ssh(url: str, name: str) -> DockerEndpoint:
+    forwarding = ForwardedSocket(url, name)
+    return DockerEndpoint(name=name, options={"base_url": f"unix://{forwarding.path}"}, forwarding=forwarding)
 
 
 def _ssh_failed(name: str, said: str) -> MachineError:

@@ -23,7 +23,7 @@ from testbed.runtime.docker import endpoints, podman
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from testbed.runtime.docker.endpoints import Endpoint
+    from testbed.runtime.docker.endpoints import DockerEndpoint
 
 _OLDEST_API = "1.41"
 _CALL_SECONDS = 120
@@ -56,7 +56,7 @@ class DockerEngine:
         MachineError: none answers, or one that is too old; a podman that runs without root.
     """
 
-    def __init__(self, endpoint: Endpoint | None = None) -> None:
+    def __init__(self, endpoint: DockerEndpoint | None = None) -> None:
         self._endpoint = endpoint or endpoints.of_environment()
         self._url = self._endpoint.url
         if self._url.startswith("unix://"):
@@ -160,7 +160,7 @@ class DockerEngine:
             yield from self.api.logs(container, stream=True, follow=follow)
 
 
-def _client(endpoint: Endpoint, seconds: float) -> APIClient:
+def _client(endpoint: DockerEndpoint, seconds: float) -> APIClient:
     """Return a client that speaks the newest API of a Docker Engine.
 
     With TLS, the endpoint's own authority counts, whatever authorities the environment names for all that uses requests

@@ -67,7 +67,7 @@ def _status(
     held: Mapping[str, str] = {}
     try:
         agent = connect(lab)
-        hello, attachments = agent.hello(), agent.call(messages.Attachments(settled=False))
+        hello, attachments = agent.hello(), agent.call(messages.ReadAttachments(settled=False))
         held = hello.held
         notes = (*attachments.notes, *failures.held_by_faults(lab, held))
         if not hello.is_up:

@@ -125,7 +125,7 @@ class Starter:
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
         networks = [
-            messages.PresentNetwork(
+            messages.AdoptedNetwork(
                 name=each.name, open=bool(each.present), internal=each.internal, overlay=bool(self.plan.hosts)
             )
             for each in self.plan.networks

@@ -24,9 +24,9 @@ from testbed.runtime.swarm.machines import GOSSIP_PORT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from testbed.agent.client_connection import Connection
+    from testbed.agent.client_connection import ClientConnection
     from testbed.agent.messages import AgentStatus, AttachmentReport, Call
-    from testbed.agent.remote_process import Endpoint, Process
+    from testbed.agent.remote_process import RemoteEndpoint, RemoteProcess
     from testbed.endpoint.spec import Spec
     from testbed.runtime.swarm.machines import Machine, Machines
 
@@ -62,14 +62,14 @@ class SpreadAgent(Agent):
         self._answers: dict[type[Call[Any]], Callable[[Any], Any]] = {
             messages.Hello: lambda _: self.hello(),
             messages.Impair: self._impair,
-            messages.Restart: self._restart,
+            messages.RestartAllLinks: self._restart,
             messages.Statistics: self._statistics,
-            messages.Attachments: self._attachments,
-            messages.State: self._state,
+            messages.ReadAttachments: self._attachments,
+            messages.ReadState: self._state,
             messages.Sockets: self._sockets,
             messages.NextHops: self._next_hops,
             messages.Remember: self._remember,
-            messages.Heal: self._all,
+            messages.HealNodes: self._all,
             messages.BringAbout: self._bring_about,
             messages.Recall: self._recall,
         }
@@ -99,7 +99,7 @@ class SpreadAgent(Agent):
         """See `Agent`."""
         return _merged_status(self._of_each(lambda _, agent: agent.hello()))
 
-    def endpoint(self, node: str, spec: Spec) -> Endpoint:
+    def endpoint(self, node: str, spec: Spec) -> RemoteEndpoint:
         """See `Agent`. The lines of the endpoint are moved to the nodes' clock, its start to the machine's."""
         machine = self._machines.of_node(node)
         with machine.answering():
@@ -108,7 +108,7 @@ class SpreadAgent(Agent):
             started.ahead_ns, started.translated = ahead_ns, partial(moved, by_ns=-ahead_ns)
         return started
 
-    def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> Process:
+    def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> RemoteProcess:
         """See `Agent`. Packets keep the wall clock of the node's machine; the record says how far that is ahead."""
         machine = self._machines.of_node(node)
         with machine.answering():
@@ -117,20 +117,27 @@ class SpreadAgent(Agent):
             started.translated = partial(_capture_moved, by_ns=ahead_ns)
         return started
 
-    def spawn(self, node: str, argv: Sequence[str], *, stdio: Sequence[int] = (), term: str | None = None) -> Process:  # noqa: ARG002
+    def spawn(
+        self,
+        node: str,
+        argv: Sequence[str],
+        *,
+        stdio: Sequence[int] = (),  # noqa: ARG002
+        term: str | None = None,
+    ) -> RemoteProcess:
         """Refuse: descriptors do not cross machines, and Docker Engines start commands themselves."""
         raise _refused(messages.Spawn(node=node, argv=tuple(argv), term=term))
 
-    def begin(self, call: Call[Result]) -> Connection:
+    def begin(self, call: Call[Result]) -> ClientConnection:
         """See `Agent`. Runs are announced by the first machine's agent alone."""
-        if isinstance(call, messages.Measure):
+        if isinstance(call, messages.AnnounceRun):
             machine, *_ = self._machines.used
             with machine.answering():
                 return self._agent(machine).begin(call)
         ahead_ns = {machine.name: self._clock(machine).offset_ns for machine in self._machines.used}
 
-        def begin(machine: Machine, agent: Agent) -> Connection:
-            if isinstance(call, messages.Timeline):
+        def begin(machine: Machine, agent: Agent) -> ClientConnection:
+            if isinstance(call, messages.PlayTimeline):
                 part = part_of(call, self._machines.nodes_of(machine), ahead_ns[machine.name])
                 return agent.begin(part)
             return agent.begin(call)
@@ -221,10 +228,10 @@ class SpreadAgent(Agent):
         }
         return tuple(chosen[place] for place in range(len(call.links)))
 
-    def _restart(self, call: messages.Restart) -> None:
+    def _restart(self, call: messages.RestartAllLinks) -> None:
         def restart(machine: Machine, agent: Agent) -> None:
             origin_ns = None if call.origin_ns is None else call.origin_ns + self._clock(machine).offset_ns
-            agent.call(messages.Restart(origin_ns=origin_ns))
+            agent.call(messages.RestartAllLinks(origin_ns=origin_ns))
 
         self._of_each(restart)
 
@@ -232,7 +239,7 @@ class SpreadAgent(Agent):
         found = self._of_each(lambda _, agent: agent.call(call))
         return tuple(each for links in found.values() for each in links)
 
-    def _attachments(self, call: messages.Attachments) -> AttachmentReport:
+    def _attachments(self, call: messages.ReadAttachments) -> AttachmentReport:
         found = self._of_each(lambda machine, agent: self._moved(machine, agent.call(call)))
         return _merged_attachments(found.values())
 
@@ -244,7 +251,7 @@ class SpreadAgent(Agent):
         incidents = tuple(msgspec.structs.replace(each, at_ns=each.at_ns - ahead_ns) for each in report.incidents)
         return msgspec.structs.replace(report, incidents=incidents)
 
-    def _state(self, call: messages.State) -> messages.LabState:
+    def _state(self, call: messages.ReadState) -> messages.LabState:
         found = self._of_each(lambda machine, agent: (self._clock(machine).offset_ns, agent.call(call)))
         return messages.LabState(
             at_ns=max(state.at_ns - ahead_ns for ahead_ns, state in found.values()),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from testbed.agent.client_connection import Connection
-from testbed.agent.messages import EventDone, LabEvent, LinkChange, LinkSamples, Timeline, TimelineEvent
+from testbed.agent.client_connection import ClientConnection
+from testbed.agent.messages import EventDone, LabEvent, LinkSamples, NewImpairments, PlayTimeline, TimelineEvent
 from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 _END = object()
 
 
-class Conversation(Connection):
-    """A call under way on several machines; see `Connection`. Its result is nothing, as that of all such calls.
+class Conversation(ClientConnection):
+    """A call under way on several machines; see `ClientConnection`. Its result is nothing, as that of all such calls.
 
     Args:
         parts: the connection to each machine's agent, by machine.
         ahead_ns: how far the clock of each machine is ahead.
     """
 
-    def __init__(self, parts: Mapping[str, Connection], ahead_ns: Mapping[str, int]) -> None:
+    def __init__(self, parts: Mapping[str, ClientConnection], ahead_ns: Mapping[str, int]) -> None:
         self._parts = parts
         self._ahead_ns = ahead_ns
 
@@ -47,7 +47,7 @@ class Conversation(Connection):
         """
         found: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
 
-        def read(machine: str, part: Connection) -> None:
+        def read(machine: str, part: ClientConnection) -> None:
             try:
                 for event in part.events(call, kind):
                     found.put((machine, event))
@@ -132,7 +132,7 @@ def _moved(event: Any, by_ns: int) -> Any:  # noqa: ANN401  # any event
     return event
 
 
-def part_of(timeline: Timeline, nodes: Collection[str], ahead_ns: int) -> Timeline:
+def part_of(timeline: PlayTimeline, nodes: Collection[str], ahead_ns: int) -> PlayTimeline:
     """Return what one machine does of a timeline: links to its nodes, what happens to its nodes, nothing else.
 
     Args:
@@ -141,10 +141,10 @@ def part_of(timeline: Timeline, nodes: Collection[str], ahead_ns: int) -> Timeli
         ahead_ns: how far the machine's clock is ahead.
     """
 
-    def own(changes: Sequence[LinkChange]) -> tuple[LinkChange, ...]:
+    def own(changes: Sequence[NewImpairments]) -> tuple[NewImpairments, ...]:
         return tuple(change for change in changes if change.key.place[0] in nodes)
 
-    return Timeline(
+    return PlayTimeline(
         start_ns=timeline.start_ns + ahead_ns,
         events=tuple(
             TimelineEvent(

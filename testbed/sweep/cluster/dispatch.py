@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from testbed.plan import Plan
     from testbed.runs import Run
     from testbed.sweep.cluster.connection import Report
-    from testbed.sweep.cluster.roster import Worker
+    from testbed.sweep.cluster.roster import SweepWorker
     from testbed.sweep.cluster.trial import Outcome
     from testbed.sweep.matrix import Trial
     from testbed.sweep.observer import SweepObserver
@@ -97,7 +97,7 @@ class Dispatch:
                 self._look()
 
     @property
-    def _busy(self) -> list[Worker]:
+    def _busy(self) -> list[SweepWorker]:
         return [each for each in self._roster.workers.values() if each.job]
 
     def _look(self) -> None:
@@ -175,7 +175,7 @@ class Dispatch:
             self._runs[job.trial.key] = run
             self._observer.finished(run)
 
-    def _fetched(self, worker: Worker, job: Job, report: Report) -> Run | None:
+    def _fetched(self, worker: SweepWorker, job: Job, report: Report) -> Run | None:
         """Fetch the run of a trial from its worker; None if there is none."""
         if report.outcome is None or not report.outcome.recorded:
             return None
@@ -186,7 +186,7 @@ class Dispatch:
         finally:
             file.unlink()
 
-    def _fail(self, worker: Worker, trial: Trial, error: TestbedError) -> None:
+    def _fail(self, worker: SweepWorker, trial: Trial, error: TestbedError) -> None:
         """Note that a run has failed, or that a worker can't make runs."""
         self._last_error = error
         worker.in_a_row += 1
@@ -203,7 +203,7 @@ class Dispatch:
             if not self._roster.workers and (self._waiting or isinstance(error, MachineError)):
                 raise self._none_left()
 
-    def _lose(self, worker: Worker) -> None:
+    def _lose(self, worker: SweepWorker) -> None:
         """Give the trial of a worker that has gone to another one."""
         _log.info("worker %s has gone", worker)
         self._roster.lose(worker)

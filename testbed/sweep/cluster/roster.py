@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, kw_only=True)
-class Worker:
+class SweepWorker:
     """A worker that makes runs.
 
     Attributes:
@@ -60,7 +60,7 @@ class Roster:
 
     def __init__(self, cluster: Cluster, observer: SweepObserver, archive: bytes) -> None:
         """Prepare for workers, each of which gets an archive of files."""
-        self.workers: dict[str, Worker] = {}
+        self.workers: dict[str, SweepWorker] = {}
         self._cluster, self._observer, self._archive = cluster, observer, archive
         self._unused: dict[str, str] = {}
         """Addresses of workers that are not used, with their machines if these have another one."""
@@ -122,13 +122,13 @@ class Roster:
             except LabError as error:
                 self._refuse(address, error.message)
                 return
-            self.workers[address] = Worker(address=address, greeting=greeting, files=stored)
+            self.workers[address] = SweepWorker(address=address, greeting=greeting, files=stored)
 
     def _refuse(self, address: str, why: str, machine: str = "") -> None:
         self._unused[address] = machine
         self._observer.noted(f"{address} is not used: {why}")
 
-    def look(self) -> list[Worker]:
+    def look(self) -> list[SweepWorker]:
         """Welcome workers that have come, and return those that are used but have gone, which the caller `lose`s."""
         present = set(self._cluster.addresses())
         if self.workers:
@@ -145,12 +145,12 @@ class Roster:
                 self._observer.noted(f"{self.workers[address]} has joined")
         return [each for each in self.workers.values() if each.address not in present]
 
-    def lose(self, worker: Worker) -> None:
+    def lose(self, worker: SweepWorker) -> None:
         """Use a worker no more that has gone; another one on its machine may be used instead."""
         del self.workers[worker.address]
         self._unused = {each: machine for each, machine in self._unused.items() if machine != worker.greeting.machine}
 
-    def dismiss(self, worker: Worker, why: str) -> None:
+    def dismiss(self, worker: SweepWorker, why: str) -> None:
         """Use a worker no more that is still there."""
         del self.workers[worker.address]
         self._refuse(worker.address, why)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from testbed.families import Address, Subnet
     from testbed.topology.document import Path
     from testbed.topology.ends import WireEnds
-    from testbed.topology.networks import Network
+    from testbed.topology.networks import NetworkKeys
     from testbed.topology.rules.parts import Parts
 
 _RESERVED = 3
@@ -63,7 +63,7 @@ def _overlaps(settled: Sequence[tuple[Subnet, str, Path]]) -> Iterator[Fault]:
 
 
 def _settled(
-    parts: Parts, name: str, network: Network, members: Mapping[str, Sequence[Address]]
+    parts: Parts, name: str, network: NetworkKeys, members: Mapping[str, Sequence[Address]]
 ) -> Iterator[tuple[Subnet, Mapping[str, Address | None]]]:
     """Yield the subnets of a network that the file decides, with the addresses that nodes ask for in each."""
     for family in parts.families_of(name):
@@ -78,7 +78,7 @@ def of_family(addresses: Sequence[Address], family: int) -> Address | None:
     return next((address for address in addresses if address.version == family), None)
 
 
-def _families(parts: Parts, path: Path, network: Network | WireEnds) -> Iterator[Fault]:
+def _families(parts: Parts, path: Path, network: NetworkKeys | WireEnds) -> Iterator[Fault]:
     """A network or wire has the families of its subnets; one with IPv6 has packets large enough for it."""
     own = network.families or parts.families
     for subnet in network.subnets:

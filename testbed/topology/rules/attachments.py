@@ -12,7 +12,7 @@ from testbed.topology.rules.addressing import SMALLEST_IPV6_MTU
 
 if TYPE_CHECKING:
     from testbed.topology.document import Path
-    from testbed.topology.networks import Attachment, Network
+    from testbed.topology.networks import Attachment, NetworkKeys
     from testbed.topology.rules.parts import Parts
 
 
@@ -36,7 +36,7 @@ def attachments(parts: Parts) -> Iterator[Fault]:
                     yield Fault((*path, "mac"), "mac-taken", said, "each node on a network has a MAC of its own")
 
 
-def _faults(attachment: Attachment, network: Network, path: Path) -> Iterator[Fault]:
+def _faults(attachment: Attachment, network: NetworkKeys, path: Path) -> Iterator[Fault]:
     if attachment.mtu and attachment.mtu > network.mtu:
         said = f"is {attachment.mtu}, more than the network's MTU, {network.mtu}"
         hint = f"raise the network's, or leave it out: the interface then has {network.mtu}"

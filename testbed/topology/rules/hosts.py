@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from testbed.topology.document import Path
-    from testbed.topology.nodes import Node
+    from testbed.topology.nodes import NodeKeys
     from testbed.topology.rules.parts import Parts
 
 _UNSUPPORTED = "not-over-machines"
@@ -53,7 +53,7 @@ def hosts(parts: Parts) -> Iterator[Fault]:
     yield from _links(parts)
 
 
-def _node(path: Path, node: Node) -> Iterator[Fault]:
+def _node(path: Path, node: NodeKeys) -> Iterator[Fault]:
     reasons = {
         "namespace": (node.namespace, "is a namespace of one machine"),
         "ports": (node.ports, "are published by the machine through a network that links do not impair"),

@@ -21,7 +21,7 @@ from testbed.topology.values import SMALLEST_MTU
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from testbed.topology.networks import Network
+    from testbed.topology.networks import NetworkKeys
 
 _ENDS: TypeAdapter[LinkEnds] = TypeAdapter(AnyEnds, config=DEFERRED)
 
@@ -102,7 +102,7 @@ def _access(parts: Parts, path: Path, link: Uplink | Downlink, network: str | No
         yield Fault(path, "open-network", said, "impair the links between two nodes there")
 
 
-def _network(parts: Parts, name: object) -> Network | Wire | None:
+def _network(parts: Parts, name: object) -> NetworkKeys | Wire | None:
     """The network or wire of that name; None where there is none that is valid."""
     for path, ends in parts.wires.items():
         if ends.network == name:

@@ -15,8 +15,8 @@ from testbed.topology.base import DEFERRED
 from testbed.topology.ends import WireEnds
 from testbed.topology.graph import Graph, graphs_of
 from testbed.topology.groups import member_names, on_all
-from testbed.topology.networks import Network
-from testbed.topology.nodes import Node
+from testbed.topology.networks import NetworkKeys
+from testbed.topology.nodes import NodeKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from testbed.topology.graph import Hop
     from testbed.topology.link_entries import LinkEntry
 
-_NODE = TypeAdapter(Node)
+_NODE = TypeAdapter(NodeKeys)
 _WIRE = TypeAdapter(WireEnds)
 _FAMILIES: TypeAdapter[tuple[int, ...]] = TypeAdapter(Families, config=DEFERRED)
 
@@ -47,22 +47,22 @@ class Parts:
         self._data = document.data if isinstance(document.data, dict) else {}
 
     @cached_property
-    def networks(self) -> Mapping[str, Network | None]:
+    def networks(self) -> Mapping[str, NetworkKeys | None]:
         """The networks by name; None stands for one that is not valid."""
         found = self._data.get("networks", {"lan": None})
         entries = found.items() if isinstance(found, dict) else ()
-        return {name: Network() if raw is None else self.model(raw, Network) for name, raw in entries}
+        return {name: NetworkKeys() if raw is None else self.model(raw, NetworkKeys) for name, raw in entries}
 
     @cached_property
-    def nodes(self) -> Mapping[str, Node | None]:
+    def nodes(self) -> Mapping[str, NodeKeys | None]:
         """The nodes by name, with what can be read of their networks; None stands for one of which nothing can."""
         found = self._data.get("nodes")
         entries = found.items() if isinstance(found, dict) else ()
-        return {name: Node() if raw is None else self._node(raw) for name, raw in entries}
+        return {name: NodeKeys() if raw is None else self._node(raw) for name, raw in entries}
 
-    def _node(self, raw: object) -> Node | None:
+    def _node(self, raw: object) -> NodeKeys | None:
         wanted = (("networks", "router", "count"), ("networks", "count"), ("networks",))
-        return self.model(raw, Node) or next(
+        return self.model(raw, NodeKeys) or next(
             (node for keys in wanted if (node := readable(raw, _NODE, *keys)) is not None), None
         )
 
@@ -138,7 +138,7 @@ class Parts:
         return found | {name: on_all([found[member] for member in members]) for name, members in self.groups.items()}
 
     @cached_property
-    def each(self) -> Mapping[str, Node]:
+    def each(self) -> Mapping[str, NodeKeys]:
         """Each node that can be read, by name; of groups their members."""
         written = ((name, node) for name, node in self.nodes.items() if node is not None)
         return {member: one for name, node in written for member, one in node.members(name).items()}

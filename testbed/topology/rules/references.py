@@ -15,7 +15,7 @@ from testbed.topology.rules.parts import Parts, text_of
 
 if TYPE_CHECKING:
     from testbed.topology.document import Path
-    from testbed.topology.workloads import Ends
+    from testbed.topology.workloads import WorkloadEnds
 
 
 def attachments(parts: Parts) -> Iterator[Fault]:
@@ -173,7 +173,7 @@ def _network_outwards(parts: Parts, path: Path, end: str, common: Collection[str
     return Fault(path, "internal-network", said, hint)
 
 
-def reachable(parts: Parts, path: Path, ends: Ends) -> Iterator[Fault]:
+def reachable(parts: Parts, path: Path, ends: WorkloadEnds) -> Iterator[Fault]:
     """Packets of a workload get from one node to another, to the network and over the family that the file names."""
     one, other, asked = ends.source, ends.destination, ends.network
     networks, others = parts.on.get(one), parts.on.get(other)
@@ -215,13 +215,13 @@ def reachable(parts: Parts, path: Path, ends: Ends) -> Iterator[Fault]:
     yield from _over_family(parts, path, ends)
 
 
-def _pairs(parts: Parts, ends: Ends) -> list[tuple[str, str]]:
+def _pairs(parts: Parts, ends: WorkloadEnds) -> list[tuple[str, str]]:
     """The nodes at both ends of each workload that members of groups run."""
     sources, destinations = parts.members(ends.source), parts.members(ends.destination)
     return [(node, peer) for node in sources for peer in destinations if node != peer]
 
 
-def _over_family(parts: Parts, path: Path, ends: Ends) -> Iterator[Fault]:
+def _over_family(parts: Parts, path: Path, ends: WorkloadEnds) -> Iterator[Fault]:
     """The family that the file names leads from one end to the other."""
     if ends.family is None:
         return

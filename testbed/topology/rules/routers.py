@@ -9,7 +9,7 @@ from testbed.nat import ADDRESS_AND_PORT, KINDS, SYMMETRIC
 from testbed.topology.base import Fault
 from testbed.topology.error_messages import show
 from testbed.topology.problems import nearest, quote
-from testbed.topology.routers import DEFAULT, Nat, as_address, as_subnet
+from testbed.topology.routers import DEFAULT, NatKeys, as_address, as_subnet
 from testbed.topology.rules.addressing import of_family
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from testbed.families import Subnet
     from testbed.topology.document import Path
-    from testbed.topology.routers import Firewall, StaticRoute
+    from testbed.topology.routers import FirewallKeys, StaticRoute
     from testbed.topology.rules.parts import Parts
 
 _TWO = 2
@@ -64,7 +64,7 @@ def sides(parts: Parts) -> Iterator[Fault]:
         for key, what in (("nat", router.nat), ("firewall", router.firewall)):
             if what is None:
                 continue
-            if isinstance(what, Nat) and what.hairpin and what.kind == SYMMETRIC:
+            if isinstance(what, NatKeys) and what.hairpin and what.kind == SYMMETRIC:
                 said = "is true, but a symmetric NAT lets in only answers, also from nodes inside"
                 hint = "leave it out, or take another kind"
                 yield Fault(("nodes", name, "router", key, "hairpin"), "contradiction", said, hint)
@@ -76,7 +76,7 @@ def sides(parts: Parts) -> Iterator[Fault]:
                 yield Fault(path, f"{key}-without-outside", said, hint)
 
 
-def _inside(parts: Parts, path: Path, router: str, what: Nat | Firewall) -> Iterator[Fault]:
+def _inside(parts: Parts, path: Path, router: str, what: NatKeys | FirewallKeys) -> Iterator[Fault]:
     """The networks inside are the router's, each once; those inside of a NAT have IPv4."""
     own = parts.on[router]
     for index, network in enumerate(what.inside):
@@ -86,7 +86,7 @@ def _inside(parts: Parts, path: Path, router: str, what: Nat | Firewall) -> Iter
             yield Fault((*path, index), "unknown-network", said, hint)
         elif network in what.inside[:index]:
             yield Fault((*path, index), "duplicate-network", f"is {quote(network)} a second time", "keep one")
-        elif isinstance(what, Nat) and IPV4 not in parts.families_of(network):
+        elif isinstance(what, NatKeys) and IPV4 not in parts.families_of(network):
             said = f"is {quote(network)}, which has IPv6 only, and NAT translates IPv4 addresses only"
             hint = "leave it out: a firewall keeps packets out of it as well; or give it IPv4, too: ip: both"
             yield Fault((*path, index), "nat-without-ipv4", said, hint)

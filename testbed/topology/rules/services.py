@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from testbed.services import PublishedPort
     from testbed.topology.document import Path
-    from testbed.topology.nodes import Node
+    from testbed.topology.nodes import NodeKeys
     from testbed.topology.rules.parts import Parts
 
 
@@ -46,7 +46,7 @@ def dependencies(parts: Parts) -> Iterator[Fault]:
         yield Fault(("nodes", circle[0], "depends_on"), "circle", said, "remove one of these")
 
 
-def _dependencies(name: str, node: Node | None) -> Iterator[tuple[Path, str, str]]:
+def _dependencies(name: str, node: NodeKeys | None) -> Iterator[tuple[Path, str, str]]:
     """Yield what a node depends on: where that is in the file, the other node, and the condition."""
     if node is not None:
         is_list = isinstance(node.depends_on, tuple)
@@ -102,7 +102,7 @@ def mounts(parts: Parts) -> Iterator[Fault]:
             seen.setdefault(target, path)
 
 
-def _targets(name: str, node: Node) -> Iterator[tuple[Path, str]]:
+def _targets(name: str, node: NodeKeys) -> Iterator[tuple[Path, str]]:
     """Yield where each mount of a node is in the file, and its path in the node."""
     for index, volume in enumerate(node.volumes):
         yield ("nodes", name, "volumes", index), volume.target

@@ -13,7 +13,7 @@ from testbed.topology.groups import instance_ends
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import references
 from testbed.topology.rules.parts import Parts, readable, text_of
-from testbed.topology.workloads import KINDS, Ends, NodeWork, Work, Workload
+from testbed.topology.workloads import KINDS, NodeWork, Work, WorkloadEnds, WorkloadKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_INSTANCES = 1000
 """Limit on the workloads of a file, those of all members of groups counted: each takes one or two processes."""
 
-_ENDS = TypeAdapter(Ends)
+_ENDS = TypeAdapter(WorkloadEnds)
 _PLACE = TypeAdapter(NodeWork)
 
 
@@ -32,7 +32,7 @@ def workloads(parts: Parts) -> Iterator[Fault]:
     names: dict[str, Path] = {}
     count = 0
     for path, raw in parts.workloads():
-        workload = parts.model(raw, Workload)
+        workload = parts.model(raw, WorkloadKeys)
         place = parts.model(raw, Work) or readable(raw, _PLACE, "name", "in")
         ends = workload or readable(raw, _ENDS, "name", "from", "to", "network", "family")
         named = place or ends
@@ -61,7 +61,7 @@ def workloads(parts: Parts) -> Iterator[Fault]:
             yield from (fault.under(*path) for fault in workload.contradictions())
 
 
-def _instance_names(parts: Parts, named: Ends | NodeWork) -> tuple[str, ...]:
+def _instance_names(parts: Parts, named: WorkloadEnds | NodeWork) -> tuple[str, ...]:
     """Return the names of the workloads that a workload of groups stands for; none if it names no group."""
     ends = (named.node,) if isinstance(named, NodeWork) else (named.source, named.destination)
     return tuple(name for name, _ in instance_ends(named.name, ends, parts.groups)) if {*ends} & {*parts.groups} else ()

@@ -13,11 +13,13 @@ from pydantic import Discriminator, Field, Tag
 
 from testbed.kinds import kinds
 from testbed.topology.base import Model, Recorded, key
-from testbed.topology.workloads.base import Ends, NodeWork, Parameter, Work, Workload
+from testbed.topology.workloads.base import NodeWork, Parameter, Work, WorkloadEnds, WorkloadKeys
 
-__all__ = ["KINDS", "AnyWorkload", "Ends", "Entry", "NodeWork", "Parameter", "Together", "Work", "Workload"]
+__all__ = ["KINDS", "AnyWorkload", "Entry", "NodeWork", "Parameter", "Together", "Work", "WorkloadEnds", "WorkloadKeys"]
 
-KINDS: Mapping[str, type[Workload | Work]] = MappingProxyType({name: kind.keys_model for name, kind in kinds().items()})
+KINDS: Mapping[str, type[WorkloadKeys | Work]] = MappingProxyType(
+    {name: kind.keys_model for name, kind in kinds().items()}
+)
 """The model of every kind by its name in the file."""
 
 
@@ -28,7 +30,7 @@ def _kind_tag(value: object) -> str | None:
 
 
 if TYPE_CHECKING:
-    AnyWorkload = Workload | Work
+    AnyWorkload = WorkloadKeys | Work
 else:
     _TAGGED: list[Any] = [Annotated[model, Tag(f"<{kind}>")] for kind, model in KINDS.items()]
     AnyWorkload = Annotated[reduce(or_, _TAGGED), Discriminator(_kind_tag), Recorded()]

@@ -34,7 +34,7 @@ TCP_REACH = Reach(60 * SECOND, "Linux forgets a connection that is not set up af
 the connection (net.ipv4.tcp_synack_retries)."""
 
 
-class Ends(Model):
+class WorkloadEnds(Model):
     """What a workload is called and where it goes."""
 
     name: Name = key("The workload's name, in results and in `expect`", example="download")
@@ -48,7 +48,7 @@ class Ends(Model):
     )
 
 
-class Workload(Ends):
+class WorkloadKeys(WorkloadEnds):
     """What all kinds of traffic share."""
 
     kind: str = key("What traffic it is")
@@ -61,7 +61,7 @@ class Workload(Ends):
 
         `port` is where a server of the node's own listens; for endpoints of ours the plan chooses one.
         """
-        return own(self, Workload)
+        return own(self, WorkloadKeys)
 
     @property
     def reach(self) -> Reach | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from testbed.plan.workloads import Workload
-    from testbed.records import Event
+    from testbed.records import RecordEvent
     from testbed.workloads.summary import Figures, Summary
 
 
@@ -24,7 +24,7 @@ _SECOND = 1_000_000_000
 class Summariser(Protocol):
     """Makes the summary of one workload, event by event."""
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordEvent) -> None:
         """Add the next event of the record."""
 
     def finish(self) -> Summary:
@@ -53,7 +53,7 @@ class Base:
         self.messages = Messages(timeout_ns)
         self._ends: dict[str, Mapping[str, Any]] = {}
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordEvent) -> None:
         """Add the next event of the record."""
         self.messages.add(event)
         if isinstance(event, End):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from testbed.records import Congestion, Connections, Table
+from testbed.records import Congestion, ConnectionTimes, Table
 from testbed.workloads import metrics
 from testbed.workloads.summarisers.base import Base
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from testbed.plan.workloads import Workload
-    from testbed.records import Event
+    from testbed.records import RecordEvent
     from testbed.workloads.summary import Figures
 
 
@@ -29,10 +29,10 @@ class Tcp(Base):
         self._rtt_ns = array("q")
         self._latest: dict[str, int] = {}
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordEvent) -> None:
         """Add the next event of the record."""
         super().add(event)
-        if isinstance(event, Connections):
+        if isinstance(event, ConnectionTimes):
             self.begun_ns.extend(event.begun_ns)
             self._connected_ns.extend(event.connected_ns)
             self._secured_ns.extend(event.secured_ns)

@@ -5,9 +5,9 @@ import socket
 
 from testbed import codec
 from testbed.agent import client_connection, protocol
-from testbed.agent.connection import Connection
+from testbed.agent.connection import ServerConnection
 from testbed.agent.events import Events
-from testbed.agent.messages import Follow, LabEvent, Measure, RunNote, Tell
+from testbed.agent.messages import AnnounceRun, Follow, LabEvent, RunNote, Tell
 from testbed.impairments import Impairments
 from testbed.matching import LinkKey
 
@@ -17,7 +17,7 @@ def with_client(serve, listen):
 
     async def main():
         ours, theirs = socket.socketpair()
-        agents, clients = Connection(ours), client_connection.Connection(theirs)
+        agents, clients = ServerConnection(ours), client_connection.ClientConnection(theirs)
 
         async def call():
             await serve(agents)
@@ -119,7 +119,7 @@ def test_a_run_whose_command_dies_has_ended_too():
                 client.send(protocol.Message(tell=codec.encode(note)))
             client.interrupt()
 
-        with_client(lambda connection: events.attend(connection, Measure(what="run x")), listen)
+        with_client(lambda connection: events.attend(connection, AnnounceRun(what="run x")), listen)
         return [(event.kind, event.what) for event in told(events, Follow(past=True, lasting=False))]
 
     workload = RunNote(kind="workload-begun", what="download")

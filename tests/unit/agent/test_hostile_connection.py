@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from testbed.agent import connection as connections
-from testbed.agent.connection import Connection
+from testbed.agent.connection import ServerConnection
 from testbed.errors import LabError
 
 
@@ -14,7 +14,7 @@ def test_a_line_that_is_no_message_is_an_error_of_ours(line):
         client, channel = socket.socketpair()
         with client:
             client.sendall(line)
-            connection = Connection(channel)
+            connection = ServerConnection(channel)
             try:
                 await connection.receive()
             finally:
@@ -29,7 +29,7 @@ def test_a_line_without_an_end_is_refused_and_not_kept(monkeypatch):
 
     async def receive():
         client, channel = socket.socketpair()
-        connection = Connection(channel)
+        connection = ServerConnection(channel)
         sending = asyncio.create_task(asyncio.to_thread(client.sendall, bytes(3 << 20)))
         try:
             with pytest.raises(LabError, match="bad-message: a message is longer than 1 MiB"):
@@ -48,7 +48,7 @@ def test_a_line_without_an_end_is_refused_and_not_kept(monkeypatch):
 def test_messages_that_come_together_or_in_pieces_are_told_apart():
     async def receive():
         client, channel = socket.socketpair()
-        connection = Connection(channel)
+        connection = ServerConnection(channel)
         client.sendall(b'{"call": "one"}\n{"call": "two"}\n{"call":')
         found = [await connection.receive(), await connection.receive()]
         client.sendall(b' "three"}\n')

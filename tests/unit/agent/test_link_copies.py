@@ -1,6 +1,6 @@
 """The links of a node that joins others like it: web-2 joins web and web-1 on the network lan."""
 
-from testbed.agent.link import Link
+from testbed.agent.link import ImpairedLink
 from testbed.agent.link_copies import copies
 from testbed.impairments import Impairments
 from testbed.matching import ANY_NODE, LinkKey, Match
@@ -11,7 +11,7 @@ SLOW, LOSSLESS = Impairments(delay_ns=5), Impairments(delay_ns=1)
 def links(*ends, impairments=SLOW, network="lan", match=None):
     keys = [LinkKey(source, destination, network, match) for source, destination in ends]
     made = [
-        Link(key=key, addresses={}, engine="userspace", why="", impairments=impairments, seed=number, device=7)
+        ImpairedLink(key=key, addresses={}, engine="userspace", why="", impairments=impairments, seed=number, device=7)
         for number, key in enumerate(keys)
     ]
     return {link.key: link for link in made}

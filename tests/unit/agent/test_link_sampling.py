@@ -6,7 +6,7 @@ import threading
 import time
 
 from testbed.agent import client_connection, link_sampling
-from testbed.agent.connection import Connection
+from testbed.agent.connection import ServerConnection
 from testbed.agent.messages import LinkSamples, SampleLinks, Tell
 from testbed.engines.counters import Counters
 from testbed.errors import LabError
@@ -44,7 +44,7 @@ def sampled(links, meanwhile, interval_ns=2 * MS):
 
     async def main():
         ours, theirs = socket.socketpair()
-        agent, client = Connection(ours), client_connection.Connection(theirs)
+        agent, client = ServerConnection(ours), client_connection.ClientConnection(theirs)
 
         def act():
             meanwhile()

@@ -61,9 +61,9 @@ def test_a_command_that_starts_too_late_is_killed_and_taken_for_no_other(first, 
             monkeypatch.setattr(node_processes, "_ANSWER_SECONDS", 30)
             starting = asyncio.create_task(processes.start(["next"], environment={}))
             following = await first.got()
-            first.says(node_init.Started(id=late["id"], pid=111))
+            first.says(node_init.CommandStarted(id=late["id"], pid=111))
             killed = await first.got()
-            first.says(node_init.Started(id=following["id"], pid=222))
+            first.says(node_init.CommandStarted(id=following["id"], pid=222))
             process = await starting
             first.says(node_init.Ended(id=late["id"], status=-9))
             first.says(node_init.Ended(id=following["id"], status=3))
@@ -95,7 +95,7 @@ def test_reports_about_nothing_that_was_asked_are_ignored(first):
 
 @pytest.mark.parametrize(
     ("reports", "reason"),
-    [([node_init.Failed(id=0, reason="OSError: no space")], "OSError: no space"), ([], "status -9")],
+    [([node_init.FirstProcessFailed(id=0, reason="OSError: no space")], "OSError: no space"), ([], "status -9")],
 )
 def test_a_command_is_not_started_for_the_reason_that_the_first_process_ended(first, reports, reason):
     async def refusal():

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from testbed.agent import routes
-from testbed.agent.nodes import Node
+from testbed.agent.nodes import NodeNamespaces
 from testbed.linux import namespaces
 
 SETUP = """
@@ -29,7 +29,7 @@ def test_next_hops_of_both_families():
         with namespaces.inside(network):
             subprocess.run(["sh", "-e", "-c", SETUP], check=True)
         asked = ("198.18.7.9", "198.18.0.9", "198.19.0.1", "2001:2:0:7::9", "2001:2:0:1::9", "2001:2:0:9::1")
-        assert routes.next_hops(Node(name="router", network=network), asked) == {
+        assert routes.next_hops(NodeNamespaces(name="router", network=network), asked) == {
             "198.18.7.9": ("198.18.0.2",),
             "198.18.0.9": (),
             "198.19.0.1": (),
@@ -37,7 +37,7 @@ def test_next_hops_of_both_families():
             "2001:2:0:1::9": (),
             "2001:2:0:9::1": (),
         }
-        (several,) = routes.next_hops(Node(name="router", network=network), ["2001:2:0:8::9"]).values()
+        (several,) = routes.next_hops(NodeNamespaces(name="router", network=network), ["2001:2:0:8::9"]).values()
         assert {*several} == {"fe80::2", "fe80::3"}
     finally:
         os.close(network)

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from testbed.agent import protocol
-from testbed.agent.connection import Connection
+from testbed.agent.connection import ServerConnection
 from testbed.agent.tasks import cancelled
 
 ROUNDS = 200
@@ -18,7 +18,7 @@ def test_a_connection_is_heard_that_has_the_number_of_one_closed_before():
     async def pairs():
         for number in range(ROUNDS):
             ours, theirs = socket.socketpair()
-            connection = Connection(ours)
+            connection = ServerConnection(ours)
             waiting = asyncio.create_task(connection.receive())
             await asyncio.sleep(0)  # it waits now
             if number % 2:
@@ -37,7 +37,7 @@ def test_a_connection_is_not_closed_while_a_task_receives_from_it():
     async def closing():
         ours, theirs = socket.socketpair()
         with theirs:
-            connection = Connection(ours)
+            connection = ServerConnection(ours)
             waiting = asyncio.create_task(connection.receive())
             await asyncio.sleep(0)
             with pytest.raises(RuntimeError, match="while a task received from it"):

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from testbed.agent import client_connection, timeline
-from testbed.agent.connection import Connection
+from testbed.agent.connection import ServerConnection
 from testbed.agent.events import Events
 from testbed.agent.faults import NodeFaults
-from testbed.agent.messages import LinkChange, Tell, Timeline, TimelineEvent
+from testbed.agent.messages import NewImpairments, PlayTimeline, Tell, TimelineEvent
 from testbed.errors import LabError
 from testbed.faults import Kill, Pause, Restart, SetClock, State, Stop, Throttle, Unpause
 from testbed.impairments import Impairments
@@ -20,7 +20,7 @@ MS = 1_000_000
 
 
 def change(delay_ns):
-    return LinkChange(source="a", destination="b", network="lan", impairments=Impairments(delay_ns=delay_ns))
+    return NewImpairments(source="a", destination="b", network="lan", impairments=Impairments(delay_ns=delay_ns))
 
 
 def event(at_ns):
@@ -107,9 +107,9 @@ class Lab:
 
         async def main():
             ours, theirs = socket.socketpair()
-            agents, clients = Connection(ours), client_connection.Connection(theirs)
+            agents, clients = ServerConnection(ours), client_connection.ClientConnection(theirs)
             try:
-                call = Timeline(start_ns=self.start_ns, events=tuple(events), restored=RESTORED)
+                call = PlayTimeline(start_ns=self.start_ns, events=tuple(events), restored=RESTORED)
                 work = timeline.carry_out(agents, call, self.change, NodeFaults(self.nodes, Events()))
                 await asyncio.gather(work, asyncio.to_thread(listen, clients))
             finally:
@@ -142,7 +142,7 @@ def test_events_happen_in_turn_no_earlier_than_asked_and_are_undone_at_the_end()
         assert began_ns == one["begun_ns"] <= one["done_ns"]
 
 
-@pytest.mark.parametrize("leave", [end, client_connection.Connection.close])
+@pytest.mark.parametrize("leave", [end, client_connection.ClientConnection.close])
 def test_what_has_not_happened_by_the_end_no_longer_does(leave):
     lab = Lab()
 
@@ -176,7 +176,7 @@ def on_nodes(at_ns, *faults):
     return TimelineEvent(at_ns=at_ns, changes=(), faults=faults)
 
 
-@pytest.mark.parametrize("leave", [end, client_connection.Connection.close])
+@pytest.mark.parametrize("leave", [end, client_connection.ClientConnection.close])
 def test_at_the_end_all_nodes_run_that_events_have_kept_from_it(leave):
     lab = Lab()
     events = [

@@ -5,7 +5,7 @@ import pytest
 from testbed.check import AS_REQUESTED, LinkCheck, expected
 from testbed.check.expected import FRAME_BYTES
 from testbed.check.judging import judge
-from testbed.check.samples import Sample
+from testbed.check.samples import ProbeSample
 from testbed.impairments import (
     CERTAIN,
     Bottleneck,
@@ -44,7 +44,7 @@ def made(delays_ns, *, sent=None, runs=0, **counts):
     """What arrived, and of `sent` so many runs lost."""
     sent = sent or len(delays_ns)
     times_ns = [2 * MS * number for number in range(sent)]
-    return Sample(sent=sent, arrived=len(delays_ns), delays_ns=delays_ns, runs=runs, sent_ns=times_ns, **counts)
+    return ProbeSample(sent=sent, arrived=len(delays_ns), delays_ns=delays_ns, runs=runs, sent_ns=times_ns, **counts)
 
 
 def check(impairments, found):

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from testbed.check.paths import combined, paths_of
-from testbed.check.samples import Sample
+from testbed.check.samples import ProbeSample
 from testbed.check.selection import choose_in
 from testbed.plan import resolve
 from testbed.topology import loads
@@ -35,7 +35,7 @@ def path():
 
 
 def sample(delays_ns, sent):
-    return Sample(sent=sent, arrived=len(delays_ns), delays_ns=delays_ns, runs=1)
+    return ProbeSample(sent=sent, arrived=len(delays_ns), delays_ns=delays_ns, runs=1)
 
 
 def drawn(path, sent, late_ns=0, kept=0.72):

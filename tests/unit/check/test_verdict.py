@@ -3,7 +3,7 @@ from dataclasses import replace
 from testbed import codec
 from testbed.check import LinkCheck
 from testbed.check.judging import judge
-from testbed.check.samples import Sample
+from testbed.check.samples import ProbeSample
 from testbed.check.verdict import unmeasured
 from testbed.impairments import (
     CERTAIN,
@@ -12,7 +12,7 @@ from testbed.impairments import (
 )
 
 SHAPE = Impairments(delay_ns=20_000_000, loss=GilbertElliott(to_bad=CERTAIN // 50, to_good=CERTAIN // 4))
-FOUND = Sample(sent=1000, arrived=940, delays_ns=[20_100_000] * 940, runs=15)
+FOUND = ProbeSample(sent=1000, arrived=940, delays_ns=[20_100_000] * 940, runs=15)
 CHECK = LinkCheck(
     source="client",
     destination="server",

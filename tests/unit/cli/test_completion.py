@@ -10,14 +10,14 @@ import pytest
 from testbed.cli import COMMANDS, cli, completion
 
 MEANT = {
-    "LAB": completion.Lab,
-    "[LAB]": completion.Lab,
-    "NODE": completion.Node,
-    "FROM": completion.End,
-    "TO": completion.End,
-    "TOPOLOGY": completion.Topology,
-    "TOPOLOGY...": completion.Topology,
-    "TOPOLOGY|LAB": completion.TopologyOrLab,
+    "LAB": completion.LabName,
+    "[LAB]": completion.LabName,
+    "NODE": completion.NodeName,
+    "FROM": completion.LinkEndName,
+    "TO": completion.LinkEndName,
+    "TOPOLOGY": completion.TopologyName,
+    "TOPOLOGY...": completion.TopologyName,
+    "TOPOLOGY|LAB": completion.TopologyOrLabName,
 }
 """What arguments with these names stand for."""
 

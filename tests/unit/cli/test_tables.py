@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from testbed.analysis.samples import Recorded, Samples
+from testbed.analysis.samples import RecordedSamples, Samples
 from testbed.check import LinkCheck
 from testbed.check.verdict import unmeasured
 from testbed.cli import tables
@@ -33,7 +33,7 @@ def recorded(plan):
     samples.add(
         parse_object({"node": "server", "event": "bytes", "start_ns": 0, "bucket_ns": 10**8, "bytes": [5] * 10})
     )
-    return Recorded(samples={"voice": samples}, problems={})
+    return RecordedSamples(samples={"voice": samples}, problems={})
 
 
 def test_columns_without_a_value_in_any_workload_are_left_out(voice):

@@ -1,15 +1,15 @@
 import pytest
 
 from testbed.engines.netem.messages import QdiscMessage
-from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
+from testbed.engines.netem.qdiscs import GemodelLoss, Netem, StateLoss
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 
 
 @pytest.mark.parametrize(
     "qdisc",
     [
-        Netem(limit=1, loss_model=GilbertElliott(p=1, r=2, h=3, k1=4), rate=1 << 33, seed=1 << 63),
-        Netem(limit=1, loss_model=FourState(p13=1, p31=2, p32=3, p14=4, p23=5)),
+        Netem(limit=1, loss_model=GemodelLoss(p=1, r=2, h=3, k1=4), rate=1 << 33, seed=1 << 63),
+        Netem(limit=1, loss_model=StateLoss(p13=1, p31=2, p32=3, p14=4, p23=5)),
         Tbf(rate=1 << 33, limit=2, buffer=3, overhead=4),
         Bfifo(limit=1),
     ],

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from testbed.engines.netem import translation
-from testbed.engines.netem.qdiscs import FourState, GilbertElliott
+from testbed.engines.netem.qdiscs import GemodelLoss, StateLoss
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel
 from testbed.impairments import (
     CERTAIN,
@@ -14,7 +14,9 @@ from testbed.impairments import (
     Corruption,
     DropTail,
     FixedRate,
+    FourState,
     FqCoDel,
+    GilbertElliott,
     Impairments,
     IndependentLoss,
     Jitter,
@@ -22,8 +24,6 @@ from testbed.impairments import (
     Reorder,
     TokenBucket,
 )
-from testbed.impairments import FourState as FourStateLoss
-from testbed.impairments import GilbertElliott as GilbertElliottLoss
 from testbed.impairments.distributions import quantiles
 
 MBIT = 1_000_000
@@ -59,17 +59,17 @@ def test_reordering_of_any_packet_is_a_gap_of_one():
 
 def test_gilbert_elliott_is_in_the_kernels_terms():
     """h is what arrives in the bad state: a packet is lost there when a 32-bit number is more."""
-    model = GilbertElliottLoss(to_bad=10, to_good=20, loss_good=30, loss_bad=CERTAIN - 40)
-    assert translation.emulator(Impairments(loss=model)).loss_model == GilbertElliott(p=10, r=20, h=39, k1=30)
-    model = GilbertElliottLoss(to_bad=CERTAIN, to_good=CERTAIN, loss_good=CERTAIN, loss_bad=CERTAIN)
-    assert translation.emulator(Impairments(loss=model)).loss_model == GilbertElliott(
+    model = GilbertElliott(to_bad=10, to_good=20, loss_good=30, loss_bad=CERTAIN - 40)
+    assert translation.emulator(Impairments(loss=model)).loss_model == GemodelLoss(p=10, r=20, h=39, k1=30)
+    model = GilbertElliott(to_bad=CERTAIN, to_good=CERTAIN, loss_good=CERTAIN, loss_bad=CERTAIN)
+    assert translation.emulator(Impairments(loss=model)).loss_model == GemodelLoss(
         p=U32_MAX, r=U32_MAX, h=0, k1=U32_MAX
     )
 
 
 def test_four_states_never_add_up_to_more_than_the_kernel_can_count():
-    model = FourStateLoss(p13=CERTAIN - 5, p14=5, p31=CERTAIN, p32=0, p23=7)
-    assert translation.emulator(Impairments(loss=model)).loss_model == FourState(
+    model = FourState(p13=CERTAIN - 5, p14=5, p31=CERTAIN, p32=0, p23=7)
+    assert translation.emulator(Impairments(loss=model)).loss_model == StateLoss(
         p13=U32_MAX - 5, p14=5, p31=U32_MAX, p32=0, p23=7
     )
 

@@ -4,7 +4,7 @@ import pytest
 from pyroute2 import AsyncIPRoute
 
 from testbed.engines.netem import tree
-from testbed.engines.netem.qdiscs import FourState, Netem
+from testbed.engines.netem.qdiscs import Netem, StateLoss
 from testbed.errors import LabError
 from testbed.impairments import (
     Impairments,
@@ -45,7 +45,7 @@ def test_differences_name_the_field_with_both_values():
     asked = Netem(limit=1, delay_ns=40)
     assert tree._differences(asked, asked) == ""
     assert tree._differences(asked, Netem(limit=1, delay_ns=41)) == "delay_ns is 41, asked for 40"
-    correlated = Netem(limit=1, delay_ns=40, loss_model=FourState(p13=1, p31=2, p32=3, p14=4, p23=5))
+    correlated = Netem(limit=1, delay_ns=40, loss_model=StateLoss(p13=1, p31=2, p32=3, p14=4, p23=5))
     assert "loss_model is {'p13': 1" in tree._differences(asked, correlated)
 
 

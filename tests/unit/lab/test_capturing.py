@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from testbed.errors import LabError, UsageError
-from testbed.lab.capturing import Capturing, Port
+from testbed.lab.capturing import AttachmentName, Capturing
 
-PORTS = Port(node="client", network="net"), Port(node="server", network="net")
+PORTS = AttachmentName(node="client", network="net"), AttachmentName(node="server", network="net")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from array import array
 import pytest
 
 from testbed.records import (
-    Connections,
+    ConnectionTimes,
     End,
     RecordError,
     Sample,
@@ -31,7 +31,7 @@ def test_columns_are_decoded():
 
 def test_a_missing_column_of_connections_is_empty():
     event = parse('{"event":"connections","begun_ns":[1],"connected_ns":[]}')
-    assert isinstance(event, Connections)
+    assert isinstance(event, ConnectionTimes)
     assert [*event.secured_ns] == []
 
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from testbed import report
-from testbed.analysis.samples import Recorded, Samples
+from testbed.analysis.samples import RecordedSamples, Samples
 from testbed.endpoint.columns import encode
 from testbed.records import parse_object
 from testbed.report.run_page import run_page
@@ -173,7 +173,7 @@ def test_nothing_that_is_shown_can_become_markup(make_run, plan):
 def test_names_in_charts_can_not_become_markup_either(make_run, plan):
     samples = Samples(plan.workloads[0])
     samples.add(parse_object({"event": HOSTILE, "node": "client", "at_ns": [MS, MS], HOSTILE: [1, 2]}))
-    page = Reader(run_page(make_run(), Recorded(samples={"voice": samples}, problems={})))
+    page = Reader(run_page(make_run(), RecordedSamples(samples={"voice": samples}, problems={})))
     assert len(page.tags("script")) == 2 + len([one for one in page.found if one == ("div", {"class": "panel"})])
     assert page.text.count(HOSTILE) == 1 + 1
 

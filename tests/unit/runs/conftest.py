@@ -3,7 +3,7 @@ import pytest
 from testbed.agent.messages import LinkStatistics
 from testbed.check import LinkCheck
 from testbed.check.judging import judge
-from testbed.check.samples import Sample
+from testbed.check.samples import ProbeSample
 from testbed.engines.counters import Counters
 from testbed.impairments import CERTAIN, Impairments, IndependentLoss
 from testbed.plan.model import Link, Plan
@@ -54,7 +54,7 @@ def plan():
 @pytest.fixture
 def make_check():
     def make(impairments=SHAPE, *, lost=20, delay_ns=20_200_000):
-        found = Sample(sent=1000, arrived=1000 - lost, delays_ns=[delay_ns] * (1000 - lost), runs=lost)
+        found = ProbeSample(sent=1000, arrived=1000 - lost, delays_ns=[delay_ns] * (1000 - lost), runs=lost)
         return LinkCheck(
             source="client",
             destination="server",

@@ -9,11 +9,11 @@ import pytest
 from testbed.agent.messages import (
     EventDone,
     LabEvent,
-    LinkChange,
     LinkSamples,
-    NewAddress,
+    NewImpairments,
+    NewNatAddress,
+    PlayTimeline,
     SampleLinks,
-    Timeline,
     TimelineEvent,
 )
 from testbed.errors import LabError
@@ -74,9 +74,9 @@ def test_the_error_of_one_machine_ends_all():
 
 def test_a_machine_does_its_own_part_of_a_timeline():
     there, back = (
-        LinkChange(source=one, destination=other, network="lan", impairments=CLEAR) for one, other in ("ab", "ba")
+        NewImpairments(source=one, destination=other, network="lan", impairments=CLEAR) for one, other in ("ab", "ba")
     )
-    moved = tuple(NewAddress(node=node, network="wan", address="198.18.7.9", prefix_length=24) for node in "ab")
+    moved = tuple(NewNatAddress(node=node, network="wan", address="198.18.7.9", prefix_length=24) for node in "ab")
     whole, own = (
         TimelineEvent(
             at_ns=3,
@@ -87,6 +87,6 @@ def test_a_machine_does_its_own_part_of_a_timeline():
         )
         for nodes, changes, addresses in (("ab", (there, back), moved), ("b", (there,), moved[1:]))
     )
-    timeline = Timeline(start_ns=10, events=(whole, whole), restored=(there, back), addresses=moved)
+    timeline = PlayTimeline(start_ns=10, events=(whole, whole), restored=(there, back), addresses=moved)
     part = part_of(timeline, {"b"}, DAY_NS)
-    assert part == Timeline(start_ns=DAY_NS + 10, events=(own, own), restored=(there,), addresses=moved[1:])
+    assert part == PlayTimeline(start_ns=DAY_NS + 10, events=(own, own), restored=(there,), addresses=moved[1:])

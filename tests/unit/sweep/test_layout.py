@@ -1,11 +1,11 @@
 """What goes where in a plot."""
 
-from testbed.sweep.layout import Layout
+from testbed.sweep.layout import ChartLayout
 
 
 def test_numbers_are_along_the_axis_the_next_factor_are_curves_the_rest_panels(make):
     matrix = make("workloads.flow.congestion=reno,bbr", "links[0].loss=5%,0.1%,1%", "links[0].delay=1ms,2ms")
-    layout = Layout.of(matrix)
+    layout = ChartLayout.of(matrix)
     assert (layout.x, layout.of_curves, layout.of_panels) == (
         "links[0].loss",
         "workloads.flow.congestion",
@@ -19,7 +19,7 @@ def test_numbers_are_along_the_axis_the_next_factor_are_curves_the_rest_panels(m
 
 def test_words_are_beside_each_other_in_their_order(make):
     matrix = make("workloads.flow.congestion=reno,bbr,cubic", "links[0].loss=1%")
-    layout = Layout.of(matrix)
+    layout = ChartLayout.of(matrix)
     assert (layout.x, layout.scale, layout.of_curves) == ("workloads.flow.congestion", None, None)
     [curve] = layout.curves(matrix)
     assert [layout.at(cell, matrix.factors[layout.x]) for cell in curve.cells] == [0, 1, 2]
@@ -27,4 +27,4 @@ def test_words_are_beside_each_other_in_their_order(make):
 
 
 def test_one_cell_has_a_layout(make):
-    assert Layout.of(make("links[0].loss=1%")).x == "links[0].loss"
+    assert ChartLayout.of(make("links[0].loss=1%")).x == "links[0].loss"

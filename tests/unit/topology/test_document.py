@@ -1,6 +1,6 @@
 import pytest
 
-from testbed.topology.document import Mark, read
+from testbed.topology.document import Position, read
 from testbed.topology.problems import TopologyError
 
 
@@ -48,10 +48,10 @@ def test_numbers_know_how_they_were_written():
 
 def test_places():
     document = read("a:\n  - b\n  - {c:  d}\n", "file.yml")
-    assert document.places["a",].key == Mark(1, 1)
-    assert document.places["a", 0].value == Mark(2, 5)
-    assert document.places["a", 1, "c"].key == Mark(3, 6)
-    assert document.places["a", 1, "c"].value == Mark(3, 10)
+    assert document.places["a",].key == Position(1, 1)
+    assert document.places["a", 0].value == Position(2, 5)
+    assert document.places["a", 1, "c"].key == Position(3, 6)
+    assert document.places["a", 1, "c"].value == Position(3, 10)
 
 
 def test_a_byte_order_mark_and_comments_are_no_content():
@@ -61,7 +61,7 @@ def test_a_byte_order_mark_and_comments_are_no_content():
 def test_an_alias_is_the_same_again_at_the_place_of_its_anchor():
     document = read("a: &x {b: c}\nd: *x\n", "file.yml")
     assert document.data == {"a": {"b": "c"}, "d": {"b": "c"}}
-    assert document.places["d", "b"].value == Mark(1, 11)
+    assert document.places["d", "b"].value == Position(1, 11)
 
 
 def test_duplicate_keys_are_errors_and_the_first_applies():
@@ -126,7 +126,7 @@ def test_a_merge_key_adds_what_a_mapping_lacks():
     assert document.value(("quoted",)) == {"<<": "x"}
     assert document.problems == ()
     assert document.places["one", "image"] == ((2, 21), (2, 14), "file.yml")
-    assert document.places["one", "cpus"].value == Mark(4, 24)
+    assert document.places["one", "cpus"].value == Position(4, 24)
 
 
 @pytest.mark.parametrize(("value", "column"), [("x", 9), ("", 8), ("[{}, x]", 14)])

@@ -108,7 +108,7 @@ def test_nothing_unknown_and_nothing_empty_is_allowed():
 
 def test_defaults_are_written_as_in_the_file():
     assert schema()["$defs"]["UdpStream"]["properties"]["rate"]["default"] == "1mbit"
-    assert schema()["$defs"]["Ready"]["properties"]["timeout"]["default"] == "10s"
+    assert schema()["$defs"]["ReadyKeys"]["properties"]["timeout"]["default"] == "10s"
 
 
 @pytest.mark.parametrize("path", TOPOLOGIES, ids=lambda path: path.stem)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from testbed.errors import LabError
 from testbed.workloads.errors import WorkloadError
-from testbed.workloads.starting import Start
+from testbed.workloads.starting import StartBarrier
 
 MS = 1_000_000
 
@@ -21,7 +21,7 @@ MS = 1_000_000
 @given(delays_ms=st.lists(st.integers(0, 30), min_size=1, max_size=12))
 def test_all_get_one_start_which_is_after_the_last_was_ready(delays_ms):
     chosen: list[tuple[int, int]] = []
-    start = Start(len(delays_ms), monotonic_ns, lambda at_ns: chosen.append((at_ns, monotonic_ns())))
+    start = StartBarrier(len(delays_ms), monotonic_ns, lambda at_ns: chosen.append((at_ns, monotonic_ns())))
     ready: list[int] = []
 
     def work(delay_ms):
@@ -38,11 +38,11 @@ def test_all_get_one_start_which_is_after_the_last_was_ready(delays_ms):
 
 
 def test_the_clock_is_that_of_the_nodes():
-    assert Start(1, lambda: 10**18).wait() - 10**18 in range(500 * MS)
+    assert StartBarrier(1, lambda: 10**18).wait() - 10**18 in range(500 * MS)
 
 
 def test_a_workload_that_never_gets_ready_cancels_the_start():
-    start = Start(3, monotonic_ns)
+    start = StartBarrier(3, monotonic_ns)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(start.wait) for _ in range(2)]
         start.cancel()
@@ -56,7 +56,7 @@ def test_all_workloads_get_the_reason_of_a_missing_start():
     def refuse(_start_ns):
         raise LabError("agent-gone", "the lab's agent has ended")
 
-    start = Start(3, monotonic_ns, refuse)
+    start = StartBarrier(3, monotonic_ns, refuse)
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(start.wait) for _ in range(3)]
     for each in waiting:

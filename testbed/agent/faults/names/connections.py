@@ -29,7 +29,7 @@ Endpoint = tuple[str, int]
 """Address and port."""
 
 
-class Connections:
+class TrackedConnections:
     """The connections of a network namespace."""
 
     def __init__(self, network: int) -> None:

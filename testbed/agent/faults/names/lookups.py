@@ -26,7 +26,7 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
 
 _CODES = {"nxdomain": dns_messages.NXDOMAIN, "servfail": dns_messages.SERVFAIL}
 _LOOPBACK_INDEX = 1
@@ -37,7 +37,7 @@ class Lookups:
 
     def __init__(
         self,
-        node: Node,
+        node: NodeNamespaces,
         hosts: Callable[[int], int],
         resolver: str,
         addresses: Callable[[str], Iterable[str]],

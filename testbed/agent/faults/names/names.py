@@ -10,7 +10,7 @@ from testbed.agent.faults.names.lookups import Lookups
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from testbed.agent.nodes import Node
+    from testbed.agent.nodes import NodeNamespaces
     from testbed.agent.wiring import Wiring
     from testbed.faults import NameFault
 
@@ -23,7 +23,7 @@ class Names:
         self._lookups: dict[str, Lookups] = {}
         self._prepared: set[str] = set()
 
-    async def prepare(self, node: Node, hosts: Callable[[int], int], resolver: str) -> None:
+    async def prepare(self, node: NodeNamespaces, hosts: Callable[[int], int], resolver: str) -> None:
         """Redirect a node's questions already, with right answers, until `release`: `set` then takes effect at once.
 
         Raises:
@@ -39,7 +39,9 @@ class Names:
             self._prepared.remove(node)
             await self.forget(node)
 
-    async def set(self, node: Node, wrong: Mapping[str, NameFault], hosts: Callable[[int], int], resolver: str) -> int:
+    async def set(
+        self, node: NodeNamespaces, wrong: Mapping[str, NameFault], hosts: Callable[[int], int], resolver: str
+    ) -> int:
         """Set all that is wrong with names for a node.
 
         Args:
@@ -72,7 +74,7 @@ class Names:
         return time.monotonic_ns()
 
     async def _begin(
-        self, node: Node, wrong: Mapping[str, NameFault], hosts: Callable[[int], int], resolver: str
+        self, node: NodeNamespaces, wrong: Mapping[str, NameFault], hosts: Callable[[int], int], resolver: str
     ) -> None:
         found = Lookups(node, hosts, resolver, lambda other: self._addresses(node.name, other))
         try:

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from testbed.agent import nft
-from testbed.agent.faults.names.connections import Connections, Endpoint
+from testbed.agent.faults.names.connections import Endpoint, TrackedConnections
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, MachineError
 from testbed.linux import namespaces
@@ -62,7 +62,7 @@ class Responder:
         self._node = node
         self._network = network
         self._respond = respond
-        self._connections = Connections(network)
+        self._connections = TrackedConnections(network)
         self._datagrams: list[socket.socket] = []
         self._listeners: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from testbed.engines.userspace.lines import Contents
 from testbed.engines.userspace.queueing.transmitters import BYTE_WORK
-from testbed.engines.userspace.segments import KEPT_LEAST, Train
+from testbed.engines.userspace.segments import KEPT_LEAST, SegmentTrain
 
 if TYPE_CHECKING:
     from testbed.engines.userspace.stages.stage import Counts, Frame
@@ -30,7 +30,7 @@ class _Ramp:
 
     __slots__ = ("came", "carry", "rate_bps", "size", "start", "train", "work")
 
-    def __init__(self, train: Train, *, came: int, start: int, carry: int, work: int, rate_bps: int) -> None:
+    def __init__(self, train: SegmentTrain, *, came: int, start: int, carry: int, work: int, rate_bps: int) -> None:
         self.train = train
         self.came = came
         self.size = len(train) // train.count
@@ -124,7 +124,7 @@ class ConstantRateBottleneck:
         if not self._coming:
             return None
         due, packet = self._coming[0]
-        size = len(packet.part(0, 1)) if type(packet) is Train else len(packet)
+        size = len(packet.part(0, 1)) if type(packet) is SegmentTrain else len(packet)
         work = self._work(size) + (0 if due > self._free_ns else self._carry)
         return max(due, self._free_ns) + work // self._rate_bps
 
@@ -203,7 +203,7 @@ class ConstantRateBottleneck:
             while waiting and waiting[0][0] <= due:
                 entry = waiting.popleft()
                 waiting_bytes -= self._begin(entry[4], due) if entry[4] else entry[1]
-            if type(packet) is Train and packet.count > 1:
+            if type(packet) is SegmentTrain and packet.count > 1:
                 self._free_ns, self._carry, self._waiting_bytes = free, carry, waiting_bytes
                 self._send(packet, due)
                 free, carry, waiting_bytes = self._free_ns, self._carry, self._waiting_bytes
@@ -238,7 +238,7 @@ class ConstantRateBottleneck:
         self._waiting_more -= begun - (begun == count)
         return begun * ramp.size
 
-    def _send(self, train: Train, due: int) -> None:
+    def _send(self, train: SegmentTrain, due: int) -> None:
         """Send or queue the packets of a train that reaches the queue at `due`; drop those that do not fit."""
         for part in train.even():
             size = len(part) // part.count

@@ -37,7 +37,7 @@ def delay(impairments: Impairments, seed: str, counts: Counts, *, applied: int, 
     hold = _hold(delay_ns, jitter, seed) if jitter else None
     if impairments.keeps_order and not trace:
         return VariedDelay(hold, after_ns) if hold else ConstantDelay(delay_ns, after_ns)
-    reordering = Reordering(impairments.reorder, seed, counts) if impairments.reorder else None
+    reordering = ReorderSelector(impairments.reorder, seed, counts) if impairments.reorder else None
     keeps_order = jitter is None or jitter.keeps_order
     drawn = hold or (lambda: delay_ns)
     if not trace:
@@ -120,7 +120,7 @@ class VariedDelay:
         return held
 
 
-class Reordering:
+class ReorderSelector:
     """Chooses the frames that are reordered (`testbed.impairments.Reorder`).
 
     It draws one word of `reorder` per candidate frame and chooses the frame if the word is less than the probability.
@@ -163,7 +163,7 @@ class LooseDelay:
     __slots__ = ("_hold", "_keeps_order", "_reordering", "last_ns")
 
     def __init__(
-        self, hold: Callable[[int], int], reordering: Reordering | None, after_ns: int, *, keeps_order: bool
+        self, hold: Callable[[int], int], reordering: ReorderSelector | None, after_ns: int, *, keeps_order: bool
     ) -> None:
         self._hold = hold
         self._reordering = reordering

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from testbed.engines.userspace.segments import Train
+from testbed.engines.userspace.segments import SegmentTrain
 from testbed.engines.userspace.stages.stage import Counts, Frame, RandomWords, random_words, steps
 from testbed.impairments import (
     CERTAIN,
@@ -44,7 +44,7 @@ class LossStage(ABC):
         kept: list[Frame] = []
         for frame in frames:
             now, packet = frame
-            if type(packet) is not Train:
+            if type(packet) is not SegmentTrain:
                 kept += self.cross([frame])
                 continue
             lost = self.lost_of(packet.count, now)
@@ -76,7 +76,7 @@ def loss_stage(loss: Loss, seed: str, counts: Counts, applied: int) -> LossStage
         case FourState():
             return FourStateLoss(loss, seed, counts)
         case LossSteps():
-            return TracedLoss(loss, random_words(seed, "loss"), counts, applied)
+            return VaryingLoss(loss, random_words(seed, "loss"), counts, applied)
         case Blackhole():
             return ThresholdLoss(random_words(seed, "loss"), CERTAIN, counts)
 
@@ -114,7 +114,7 @@ class ThresholdLoss(LossStage):
         return self._draw() < self._probability
 
 
-class TracedLoss(LossStage):
+class VaryingLoss(LossStage):
     """Drops each frame independently, with the probability that a trace has when it arrives; words as `ThresholdLoss`.
 
     Args:

@@ -46,7 +46,7 @@ class _Rule:
         return self._payload is None or bool(parsed.payload) == self._payload
 
 
-class Script:
+class ScriptedLoss:
     """Drops the frames that a rule selects; each rule counts all frames that match it, even if another drops them.
 
     Nothing is random. Only the first fragment of a fragmented packet has ports and flags.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from testbed.engines.userspace.segments import Packet, Train, number_of
+from testbed.engines.userspace.segments import Packet, SegmentTrain, number_of
 from testbed.impairments import CERTAIN
 
 Frame = tuple[int, Packet]
@@ -29,7 +29,7 @@ def singles(frames: list[Frame]) -> list[Frame]:
     out: list[Frame] = []
     for frame in frames:
         now, packet = frame
-        if type(packet) is Train and packet.count > 1:
+        if type(packet) is SegmentTrain and packet.count > 1:
             out += [(now, packet.part(number, number + 1)) for number in range(packet.count)]
         else:
             out.append(frame)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """Reads the program; see `testbed.workloads.programs.Reader`.
+    """Reads the program; see `testbed.workloads.programs.OutputReader`.
 
     A line that is a JSON object becomes a `sample` with the object as `data`, any other line an `output`.
     """

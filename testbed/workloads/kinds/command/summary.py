@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from testbed.plan.workloads import Workload
-    from testbed.records import Event
+    from testbed.records import RecordEvent
 
 
 _MOST_NAMES = 100
 """The most numbers that become metrics; further ones are only in the samples."""
 
 
-class Command(Base):
+class CommandSummariser(Base):
     """Makes the summary of command workloads."""
 
     def __init__(self, workload: Workload) -> None:
@@ -30,7 +30,7 @@ class Command(Base):
         self._samples = self._lines = 0
         self._reported: dict[str, _Number] = {}
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordEvent) -> None:
         """Add the next event of the record."""
         super().add(event)
         if isinstance(event, Output):

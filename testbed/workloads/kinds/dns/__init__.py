@@ -14,7 +14,7 @@ KIND = Kind(
     package=__name__,
     protocols=("tcp", "udp"),
     keys="Dns",
-    summary="Dns",
+    summary="DnsSummariser",
     metrics=(*MESSAGES, *LATENCIES, "repeated", "truncated", "error_answers", "setup_ns", "connections"),
     parameters={
         "query": Text(),

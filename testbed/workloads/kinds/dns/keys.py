@@ -6,11 +6,11 @@ from pydantic import Field
 
 from testbed.topology.base import key
 from testbed.topology.values import Count, SomeDuration
-from testbed.topology.workloads.base import TCP_REACH, Reach, Workload, reply_timeout_ns
+from testbed.topology.workloads.base import TCP_REACH, Reach, WorkloadKeys, reply_timeout_ns
 from testbed.workloads.kinds.dns import RecordType, Transport
 
 
-class Dns(Workload):
+class Dns(WorkloadKeys):
     """DNS queries, one after the other, as a stub resolver asks them."""
 
     kind: Literal["dns"] = key("DNS queries, one after the other, as a stub resolver asks them")

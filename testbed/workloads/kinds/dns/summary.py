@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 
-class Dns(Tcp):
+class DnsSummariser(Tcp):
     """Makes the summary of dns workloads."""
 
     def finish(self) -> Summary:

@@ -14,7 +14,7 @@ KIND = Kind(
     package=__name__,
     protocols=("tcp",),
     keys="Http",
-    summary="Http",
+    summary="HttpSummariser",
     metrics=(
         *MESSAGES,
         *LATENCIES,

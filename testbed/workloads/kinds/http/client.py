@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from testbed.endpoint.errors import EndpointError
-from testbed.workloads.kinds.http.connections import Connections
+from testbed.workloads.kinds.http.connections import HttpConnections
 from testbed.workloads.kinds.http.exchange import Request, Unanswered
 from testbed.workloads.kinds.http.http1 import Http1
 from testbed.workloads.kinds.http.http2 import Http2
@@ -28,7 +28,7 @@ _WAKE_S = 0.1
 _AFTER_FAILURE_S = 0.1
 
 
-class Client:
+class HttpClient:
     """Carries out the spec of an http workload."""
 
     def __init__(self, spec: Spec, owner: Owner) -> None:
@@ -37,7 +37,7 @@ class Client:
         self._request = Request.of(spec)
         self._reconnects = spec.parameters["connect"] == "each"
         self._session = _VERSIONS[spec.parameters["version"]]
-        self._connections = Connections(spec)
+        self._connections = HttpConnections(spec)
         self._records = Records()
         self._quota = _Quota(spec.parameters.get("count"), spec.parameters.get("duration_ns"))
 

@@ -29,7 +29,7 @@ _ALPN = {"1.1": "http/1.1", "2": "h2"}  # RFC 7301, the IANA registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class HttpConnection:
     """A connection to the server, with or without TLS.
 
     Attributes:
@@ -73,7 +73,7 @@ class Connection:
                 raise failure(error, doing) from error
 
 
-class Connections:
+class HttpConnections:
     """All connections of a workload. Each does a full TLS handshake: sessions are not resumed.
 
     The first certificate of the server is trusted, and a different one later is an error: certificates in a lab are not
@@ -97,7 +97,7 @@ class Connections:
         self._protocol = _ALPN[spec.parameters["version"]]
         self._context = _context(self._protocol) if spec.parameters["tls"] else None
 
-    async def open(self) -> Connection:
+    async def open(self) -> HttpConnection:
         """Set up a connection, with TLS if requested.
 
         Raises:
@@ -128,7 +128,7 @@ class Connections:
         except BaseException:
             plain.close()
             raise
-        connection = Connection(stall_ns=self._stall_ns, socket=plain, reader=reader, writer=writer)
+        connection = HttpConnection(stall_ns=self._stall_ns, socket=plain, reader=reader, writer=writer)
         if secure := writer.get_extra_info("ssl_object"):
             try:
                 self._check(secure)
@@ -155,7 +155,7 @@ class Connections:
             )
         self.certificate = digest
 
-    def close(self, connection: Connection) -> None:
+    def close(self, connection: HttpConnection) -> None:
         """Close a connection and count its retransmits."""
         self.retransmits += tcp_info.read(connection.socket)["retransmits"]
         connection.writer.close()
@@ -164,7 +164,7 @@ class Connections:
 def _context(protocol: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # `Connections` decides whom it trusts
+    context.verify_mode = ssl.CERT_NONE  # `HttpConnections` decides whom it trusts
     context.set_alpn_protocols([protocol])
     return context
 

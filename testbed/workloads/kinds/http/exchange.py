@@ -102,7 +102,7 @@ class Session(Protocol):
         """Close the connection."""
 
 
-class Flow:
+class BodyCounter:
     """Counts the bytes of bodies over time.
 
     Attributes:
@@ -139,7 +139,7 @@ class Response:
         server: the `Server` header.
     """
 
-    flow: Flow
+    flow: BodyCounter
     first_byte_ns: int = 0
     received_ns: int = 0
     status: int = 0

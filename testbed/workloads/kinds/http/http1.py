@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import h11
 
 from testbed.endpoint.errors import EndpointError
-from testbed.workloads.kinds.http.exchange import Flow, Request, Response, Unanswered
+from testbed.workloads.kinds.http.exchange import BodyCounter, Request, Response, Unanswered
 
 if TYPE_CHECKING:
-    from testbed.workloads.kinds.http.connections import Connection, Connections
+    from testbed.workloads.kinds.http.connections import HttpConnection, HttpConnections
 
 
 class Http1:
     """See `testbed.workloads.kinds.http.exchange.Session`."""
 
-    def __init__(self, connections: Connections, connection: Connection, request: Request, flow: Flow) -> None:
+    def __init__(
+        self, connections: HttpConnections, connection: HttpConnection, request: Request, flow: BodyCounter
+    ) -> None:
         self._connections = connections
         self._connection = connection
         self._flow = flow

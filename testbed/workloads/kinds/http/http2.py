@@ -16,10 +16,10 @@ from h2.settings import SettingCodes, Settings
 
 from testbed.endpoint.errors import EndpointError
 from testbed.workloads.kinds.http.connections import other_version
-from testbed.workloads.kinds.http.exchange import Flow, Request, Response, Unanswered
+from testbed.workloads.kinds.http.exchange import BodyCounter, Request, Response, Unanswered
 
 if TYPE_CHECKING:
-    from testbed.workloads.kinds.http.connections import Connection, Connections
+    from testbed.workloads.kinds.http.connections import HttpConnection, HttpConnections
 
 _WINDOW_BYTES = 1 << 24
 """The flow-control window of a stream and of the connection: as large as a browser's, so that TCP is the limit. The
@@ -32,7 +32,9 @@ _STREAMS = 100
 class Http2:
     """See `testbed.workloads.kinds.http.exchange.Session`."""
 
-    def __init__(self, connections: Connections, connection: Connection, request: Request, flow: Flow) -> None:
+    def __init__(
+        self, connections: HttpConnections, connection: HttpConnection, request: Request, flow: BodyCounter
+    ) -> None:
         self.usable = True
         self._connections = connections
         self._connection = connection

@@ -18,7 +18,7 @@ from testbed.topology.values import (
     RequestPath,
     SomeDuration,
 )
-from testbed.topology.workloads.base import TCP_REACH, Parameter, Reach, Workload
+from testbed.topology.workloads.base import TCP_REACH, Parameter, Reach, WorkloadKeys
 from testbed.workloads.kinds.http import Connect, Method
 
 _COUNT = 100
@@ -27,7 +27,7 @@ _OWN_HEADERS = ("connection", "content-length", "host", "keep-alive", "te", "tra
 """Headers that the client sets itself, or that HTTP/2 does not have (RFC 9113, 8.2.2)."""
 
 
-class Http(Workload):
+class Http(WorkloadKeys):
     """Requests for one resource, to a web server that the destination runs."""
 
     kind: Literal["http"] = key("Requests to a web server that the destination runs")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from testbed.endpoint.columns import encode
 from testbed.endpoint.owner import ROWS
-from testbed.workloads.kinds.http.exchange import Flow
+from testbed.workloads.kinds.http.exchange import BodyCounter
 
 if TYPE_CHECKING:
     from testbed.endpoint.errors import EndpointError
@@ -28,7 +28,7 @@ class Records:
     """
 
     def __init__(self) -> None:
-        self.flow = Flow()
+        self.flow = BodyCounter()
         self.answered = 0
         self.server: str | None = None
         self._sent_ns = array("q")

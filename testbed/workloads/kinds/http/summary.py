@@ -14,10 +14,10 @@ from testbed.workloads.summary import Figures, Summary
 
 if TYPE_CHECKING:
     from testbed.plan.workloads import Workload
-    from testbed.records import Event
+    from testbed.records import RecordEvent
 
 
-class Http(Tcp):
+class HttpSummariser(Tcp):
     """Makes the summary of http workloads. Requests answered with 2xx count as delivered; only their times count."""
 
     def __init__(self, workload: Workload) -> None:
@@ -26,7 +26,7 @@ class Http(Tcp):
         self._failed = 0
         self._seq, self._first_byte_ns, self._sizes = array("q"), array("q"), array("q")
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordEvent) -> None:
         """Add the next event of the record."""
         super().add(event)
         if not isinstance(event, Table):

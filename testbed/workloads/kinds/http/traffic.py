@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from testbed.workloads.kinds.http.client import Client
+from testbed.workloads.kinds.http.client import HttpClient
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
@@ -25,4 +25,4 @@ if TYPE_CHECKING:
 
 def client(spec: Spec, owner: Owner) -> None:
     """Send the request `count` times or for `duration_ns`, with `concurrency` requests at a time."""
-    asyncio.run(Client(spec, owner).run())
+    asyncio.run(HttpClient(spec, owner).run())

@@ -8,7 +8,7 @@ KIND = Kind(
     package=__name__,
     protocols=("tcp", "udp"),
     keys="Iperf3",
-    summary="Iperf3",
+    summary="Iperf3Summariser",
     metrics=(
         *MESSAGES,
         "sent_bytes",

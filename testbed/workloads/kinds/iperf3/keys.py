@@ -4,10 +4,10 @@ from typing import Literal
 
 from testbed.topology.base import key
 from testbed.topology.values import Congestion, Count, SomeDuration, SomeRate, SomeSize
-from testbed.topology.workloads.base import SECOND, Reach, Workload
+from testbed.topology.workloads.base import SECOND, Reach, WorkloadKeys
 
 
-class Iperf3(Workload):
+class Iperf3(WorkloadKeys):
     """iperf3, with all of its results; both nodes need to have it, as the testbed's image does."""
 
     kind: Literal["iperf3"] = key("iperf3 from one node to the other; both need to have it")

@@ -32,7 +32,7 @@ def _grace_ns(round_trip_ns: int) -> int:
 
 
 class Server:
-    """Reads iperf3 in the destination, which serves one client; see `testbed.workloads.programs.Reader`."""
+    """Reads iperf3 in the destination, which serves one client; see `testbed.workloads.programs.OutputReader`."""
 
     def __init__(self, workload: Workload, round_trip_ns: int) -> None:
         options = ["--server", "--one-off", "--forceflush", f"-{workload.family}", "--port", str(workload.port)]
@@ -55,7 +55,7 @@ class Server:
 
 
 class Client:
-    """Reads iperf3 in the source; see `testbed.workloads.programs.Reader`.
+    """Reads iperf3 in the source; see `testbed.workloads.programs.OutputReader`.
 
     The event `iperf3` contains its JSON document unchanged. Each of its intervals is also a `sample`, whose time counts
     from the program's start, since iperf3 reports absolute times only in seconds.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from testbed.plan.workloads import Workload
-    from testbed.records import Event
+    from testbed.records import RecordEvent
 
 
 _REORDERED = re.compile(r"\[SUM\].* (\d+) datagrams received out-of-order")
@@ -23,7 +23,7 @@ _REORDERED = re.compile(r"\[SUM\].* (\d+) datagrams received out-of-order")
 _OF_DATAGRAMS = ("sent", "delivered", "lost", "loss_ratio", "reordered", "jitter_ns")
 
 
-class Iperf3(Base):
+class Iperf3Summariser(Base):
     """Makes the summary of iperf3 workloads."""
 
     def __init__(self, workload: Workload) -> None:
@@ -31,7 +31,7 @@ class Iperf3(Base):
         self._document: Mapping[str, Any] | None = None
         self._reordered = 0
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordEvent) -> None:
         """Add the next event of the record."""
         super().add(event)
         if isinstance(event, Table) and event.event == "iperf3":

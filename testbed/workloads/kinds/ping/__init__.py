@@ -9,7 +9,7 @@ KIND = Kind(
     package=__name__,
     protocols=("icmp",),
     keys="Ping",
-    summary="Ping",
+    summary="PingSummariser",
     metrics=(*MESSAGES, *LATENCIES, *LOSSES, "reordered", "pacing_late_p99_ns"),
     parameters={"count": COUNT, "interval_ns": Integer(), "size_bytes": Integer(least=0, most=65507)},
     has_server=False,

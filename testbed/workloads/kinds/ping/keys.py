@@ -4,10 +4,10 @@ from typing import Literal
 
 from testbed.topology.base import key
 from testbed.topology.values import Count, DatagramSize, SomeDuration
-from testbed.topology.workloads.base import SECOND, Workload
+from testbed.topology.workloads.base import SECOND, WorkloadKeys
 
 
-class Ping(Workload):
+class Ping(WorkloadKeys):
     """ICMP echo requests."""
 
     kind: Literal["ping"] = key("ICMP echo requests")

@@ -6,7 +6,7 @@ from testbed.workloads.summarisers.base import Base
 from testbed.workloads.summary import Figures, Summary
 
 
-class Ping(Base):
+class PingSummariser(Base):
     """Makes the summary of ping workloads."""
 
     def finish(self) -> Summary:

@@ -18,7 +18,7 @@ KIND = Kind(
     package=__name__,
     protocols=("udp",),
     keys="Quic",
-    summary="Quic",
+    summary="QuicSummariser",
     metrics=(
         *MESSAGES,
         *LATENCIES,

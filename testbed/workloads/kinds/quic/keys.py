@@ -4,11 +4,11 @@ from typing import Literal
 
 from testbed.topology.base import key
 from testbed.topology.values import SomeDuration, SomeRate, SomeSize
-from testbed.topology.workloads.base import SECOND, Workload
+from testbed.topology.workloads.base import SECOND, WorkloadKeys
 from testbed.workloads.kinds.quic import Congestion, Streams
 
 
-class Quic(Workload):
+class Quic(WorkloadKeys):
     """Messages at a steady rate over one QUIC connection."""
 
     kind: Literal["quic"] = key("Messages at a steady rate over one QUIC connection")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.workloads.kinds.tcp_messages.summary import TcpMessages
+from testbed.workloads.kinds.tcp_messages.summary import TcpMessagesSummariser
 from testbed.workloads.summary import Figures
 
 if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 
-class Quic(TcpMessages):
+class QuicSummariser(TcpMessagesSummariser):
     """Makes the summary of quic workloads; QUIC's handshake includes TLS."""
 
     def finish(self) -> Summary:

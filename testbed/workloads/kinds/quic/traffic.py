@@ -137,7 +137,7 @@ def client(spec: Spec, owner: Owner) -> None:
             connection.transmit()
         owner.emit_columns("connections", {"begun_ns": [begun_ns], "connected_ns": [monotonic_ns()]})
         owner.emit("congestion", name=configuration.congestion_control_algorithm)
-        sender = _Sender(connection.protocol, spec)
+        sender = _MessageSource(connection.protocol, spec)
         done = False
         while not done:
             owner.check()
@@ -153,7 +153,7 @@ def client(spec: Spec, owner: Owner) -> None:
     owner.emit("end", count=sender.count, start_ns=sender.start_ns, retransmits=log.lost)
 
 
-class _Sender:
+class _MessageSource:
     """Creates the messages and passes them to the connection.
 
     Attributes:
@@ -196,7 +196,7 @@ def server(spec: Spec, owner: Owner) -> None:
     with udp.bound(spec.address, spec.port) as own:
         owner.emit("listening")
         connection = _accepted(spec, own, owner)
-        arrivals, answered = _Arrivals(spec), False
+        arrivals, answered = _MessageAssembler(spec), False
         while not connection.ended:
             for event in connection.events():
                 if isinstance(event, StreamDataReceived):
@@ -232,7 +232,7 @@ def _accepted(spec: Spec, own: socket.socket, owner: Owner) -> _Connection:
     return _Connection(protocol, own)
 
 
-class _Arrivals:
+class _MessageAssembler:
     """Assembles messages from the data of streams.
 
     Attributes:

@@ -9,7 +9,7 @@ KIND = Kind(
     package=__name__,
     protocols=("tcp",),
     keys="TcpMessages",
-    summary="TcpMessages",
+    summary="TcpMessagesSummariser",
     metrics=(*MESSAGES, *LATENCIES, *BYTES, "jitter_ns", "pacing_late_p99_ns", *TCP),
     parameters={
         "rate_bps": Integer(),

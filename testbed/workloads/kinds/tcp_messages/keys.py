@@ -4,10 +4,10 @@ from typing import Literal
 
 from testbed.topology.base import key
 from testbed.topology.values import Congestion, Flag, SomeDuration, SomeRate, SomeSize
-from testbed.topology.workloads.base import SECOND, TCP_REACH, TLS_MEANING, Reach, Workload
+from testbed.topology.workloads.base import SECOND, TCP_REACH, TLS_MEANING, Reach, WorkloadKeys
 
 
-class TcpMessages(Workload):
+class TcpMessages(WorkloadKeys):
     """Messages at a steady rate over one TCP connection."""
 
     kind: Literal["tcp-messages"] = key("Messages at a steady rate over one TCP connection")

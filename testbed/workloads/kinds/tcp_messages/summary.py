@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 
-class TcpMessages(Tcp):
+class TcpMessagesSummariser(Tcp):
     """Makes the summary of tcp-messages workloads."""
 
     def finish(self) -> Summary:

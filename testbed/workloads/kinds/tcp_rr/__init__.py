@@ -13,7 +13,7 @@ KIND = Kind(
     package=__name__,
     protocols=("tcp",),
     keys="TcpRr",
-    summary="TcpRr",
+    summary="TcpRrSummariser",
     metrics=(*MESSAGES, *LATENCIES, *TCP),
     parameters={
         "count": COUNT,

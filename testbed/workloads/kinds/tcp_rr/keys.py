@@ -4,11 +4,11 @@ from typing import Literal
 
 from testbed.topology.base import key
 from testbed.topology.values import Congestion, Count, Flag, SomeSize
-from testbed.topology.workloads.base import TCP_REACH, TLS_MEANING, Parameter, Reach, Workload
+from testbed.topology.workloads.base import TCP_REACH, TLS_MEANING, Parameter, Reach, WorkloadKeys
 from testbed.workloads.kinds.tcp_rr import Connect
 
 
-class TcpRr(Workload):
+class TcpRr(WorkloadKeys):
     """Requests and responses over TCP, one after the other."""
 
     kind: Literal["tcp-rr"] = key("Requests and responses over TCP, one after the other")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 
-class TcpRr(Tcp):
+class TcpRrSummariser(Tcp):
     """Makes the summary of tcp-rr workloads."""
 
     def finish(self) -> Summary:

@@ -5,10 +5,10 @@ from typing import Literal
 
 from testbed.topology.base import Fault, key
 from testbed.topology.values import Congestion, Flag, SomeDuration, SomeSize
-from testbed.topology.workloads.base import SECOND, TCP_REACH, TLS_MEANING, Parameter, Reach, Workload
+from testbed.topology.workloads.base import SECOND, TCP_REACH, TLS_MEANING, Parameter, Reach, WorkloadKeys
 
 
-class TcpStream(Workload):
+class TcpStream(WorkloadKeys):
     """One TCP connection that carries as much as it can."""
 
     kind: Literal["tcp-stream"] = key("One TCP connection that carries as much as it can")

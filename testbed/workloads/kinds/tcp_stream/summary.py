@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 
-class TcpStream(Tcp):
+class TcpStreamSummariser(Tcp):
     """Makes the summary of tcp-stream workloads."""
 
     def finish(self) -> Summary:

@@ -4,10 +4,10 @@ from typing import Literal
 
 from testbed.topology.base import key
 from testbed.topology.values import Count, DatagramSize, SomeDuration
-from testbed.topology.workloads.base import Parameter, Workload, reply_timeout_ns
+from testbed.topology.workloads.base import Parameter, WorkloadKeys, reply_timeout_ns
 
 
-class UdpRr(Workload):
+class UdpRr(WorkloadKeys):
     """Requests and responses over UDP, one after the other; a lost one is not repeated."""
 
     kind: Literal["udp-rr"] = key("Requests and responses over UDP, one after the other; a lost one is not repeated")

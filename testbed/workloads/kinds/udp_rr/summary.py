@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 
-class UdpRr(Base):
+class UdpRrSummariser(Base):
     """Makes the summary of udp-rr workloads."""
 
     def __init__(self, workload: Workload) -> None:

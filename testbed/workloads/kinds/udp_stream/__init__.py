@@ -9,7 +9,7 @@ KIND = Kind(
     package=__name__,
     protocols=("udp",),
     keys="UdpStream",
-    summary="UdpStream",
+    summary="UdpStreamSummariser",
     metrics=(
         *MESSAGES,
         *LATENCIES,

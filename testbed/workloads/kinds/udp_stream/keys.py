@@ -4,10 +4,10 @@ from typing import Literal
 
 from testbed.topology.base import key
 from testbed.topology.values import DatagramSize, SomeDuration, SomeRate
-from testbed.topology.workloads.base import SECOND, Workload
+from testbed.topology.workloads.base import SECOND, WorkloadKeys
 
 
-class UdpStream(Workload):
+class UdpStream(WorkloadKeys):
     """Datagrams at a steady rate."""
 
     kind: Literal["udp-stream"] = key("Datagrams at a steady rate")

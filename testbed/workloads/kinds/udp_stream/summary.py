@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 
-class UdpStream(Base):
+class UdpStreamSummariser(Base):
     """Makes the summary of udp-stream workloads."""
 
     def finish(self) -> Summary:

@@ -4,10 +4,10 @@ from typing import Literal
 
 from testbed.topology.base import key
 from testbed.topology.values import Count
-from testbed.topology.workloads import Workload
+from testbed.topology.workloads import WorkloadKeys
 
 
-class Handshake(Workload):
+class Handshake(WorkloadKeys):
     """TCP connections, set up and closed."""
 
     kind: Literal["handshake"] = key("TCP connections, set up and closed")

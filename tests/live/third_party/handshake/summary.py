@@ -4,7 +4,7 @@ from operator import sub
 from statistics import median_low
 
 from testbed.plan.workloads import Workload
-from testbed.records import Connections, Event
+from testbed.records import ConnectionTimes, RecordEvent
 from testbed.workloads.summarisers import Base
 from testbed.workloads.summary import Figures, Summary
 
@@ -16,10 +16,10 @@ class Handshake(Base):
         super().__init__(workload)
         self._times_ns: list[int] = []
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RecordEvent) -> None:
         """Take in the next event of the record."""
         super().add(event)
-        if isinstance(event, Connections):
+        if isinstance(event, ConnectionTimes):
             self._times_ns += map(sub, event.connected_ns, event.begun_ns)
 
     def finish(self) -> Summary:

@@ -9,7 +9,7 @@ from testbed.engines.userspace.segments import (
     KINDS,
     VIRTIO,
     NoSegmentsError,
-    Train,
+    SegmentTrain,
     Unsummed,
     joined,
     number_of,
@@ -25,7 +25,7 @@ TAG = (0x50, 5, 0x8100)  # TP_STATUS_VLAN_VALID and TP_STATUS_VLAN_TPID_VALID
 def train_of(protocol, size, segment, **rest):
     virtio, frame = offloaded(protocol, bytes(size), segment, **rest)
     train = packet_of(virtio, frame)
-    assert isinstance(train, Train)
+    assert isinstance(train, SegmentTrain)
     return train, virtio, frame
 
 
@@ -85,7 +85,7 @@ def test_a_part_of_a_train_says_how_many_packets_it_is():
 def test_a_tag_that_the_kernel_took_out_is_in_every_packet():
     virtio, frame = offloaded("tcp", bytes(2500), 1000)
     train = packet_of(virtio, frame, TAG)
-    assert isinstance(train, Train)
+    assert isinstance(train, SegmentTrain)
     assert {packet[12:16] for packet in cut(train)} == {b"\x81\x00\x00\x05"}
     assert VIRTIO.unpack(train.buffers()[0]) == (1, 1, 58, 1000, 38, 16)
 
@@ -151,4 +151,6 @@ def test_few_packets_that_are_kept_do_not_hold_the_memory_of_the_others():
         link.accept([train], 0)
         kept = link.release(10**12, 100)
         assert 0 < sum(map(number_of, kept)) < 10
-        assert all(len(packet.source.data) <= 4 * len(packet) for packet in kept[1:] if isinstance(packet, Train))
+        assert all(
+            len(packet.source.data) <= 4 * len(packet) for packet in kept[1:] if isinstance(packet, SegmentTrain)
+        )
