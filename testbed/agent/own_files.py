@@ -72,7 +72,7 @@ def layered(*further: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def _seen(found: Sequence[Mount]) -> Iterator[str]:
-    """Yield the paths of mounts that nodes see: none of a kind in `_NOT_FILES`, of nothing in /run, and none below those.
+    """Yield the paths of mounts that nodes see: none of `_NOT_FILES`, none of what is in /run, and none below those.
 
     Args:
         found: all mounts, those below another after it.
