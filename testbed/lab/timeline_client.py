@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 _RESTORING_S = 60.0
 """Time limit for the agent to restore the impairments of all links, even of a thousand."""
 
-_LOOKING_S = 20.0
-"""How long the end waits for a look at a clock, which the timeline itself holds up if it has paused that node."""
+_SETTLING_S = 20.0
+"""How long the end waits for events that are late, and for looks at clocks. Both may wait for it, in a paused node."""
 
 
 class Timeline:
@@ -59,7 +59,6 @@ class Timeline:
         self._plan = plan
         self._lab = lab
         self._agent = lab.agent
-        self._looking = threading.Lock()
         self._over = False
         self._before = before
         self._note = note
@@ -70,6 +69,7 @@ class Timeline:
         self._connection: ClientConnection | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._unreported: queue.SimpleQueue[TimelineRecord] = queue.SimpleQueue()
+        self._settling = threading.Condition()
         self._happened = 0
         self._failure: BaseException | None = None
 
@@ -131,10 +131,14 @@ class Timeline:
                 )
                 _log.info("%s at %s", event.what, units.DURATION.format(event.at_ns))
                 self._note(record)
-                self._happened += 1
                 self._unreported.put(record)
+                with self._settling:
+                    self._happened += 1
+                    self._settling.notify_all()
         except BaseException as error:  # noqa: BLE001  # `follow` raises it again
-            self._failure = error
+            with self._settling:
+                self._failure = error
+                self._settling.notify_all()
 
     def _clocks(self, happened: Iterable[Fault], at_ns: int, done_ns: int) -> Iterator[ClockSeen]:
         """Look at the clocks that an event has changed, but for those that a later one changes meanwhile.
@@ -145,15 +149,14 @@ class Timeline:
         for fault in happened:
             if not isinstance(fault, faults.SetClock):
                 continue
-            with self._looking:
-                try:
-                    yield clocks.look(self._lab, fault, done_ns)
-                except LabError:
-                    gone_ns = self._lab.now_ns() - self._start_ns
-                    later = (event for event in self._plan.timeline if at_ns < event.at_ns <= gone_ns)
-                    changed = any(other.node == fault.node for event in later for other in event.faults)
-                    if not (changed or self._over):
-                        raise
+            try:
+                yield clocks.look(self._lab, fault, done_ns)
+            except LabError:
+                gone_ns = self._lab.now_ns() - self._start_ns
+                later = (event for event in self._plan.timeline if at_ns < event.at_ns <= gone_ns)
+                changed = any(other.node == fault.node for event in later for other in event.faults)
+                if not (changed or self._over):
+                    raise
 
     def follow(self) -> None:
         """Report the events that have happened since the last call to the observer.
@@ -172,9 +175,16 @@ class Timeline:
     def require_all(self) -> None:
         """End the timeline: require that all events have happened, and that the lab is as before.
 
+        Events whose time has come happen first, and are looked at, however late the machine is.
+
         Raises:
             LabError: `timeline-cut-short`, the workloads ended before; others, the lab is not as before.
         """
+        if self._connection is not None:
+            gone_ns = self._lab.now_ns() - self._start_ns
+            due = sum(event.at_ns <= gone_ns for event in self._plan.timeline)
+            with self._settling:
+                self._settling.wait_for(lambda: self._happened >= due or self._failure, _SETTLING_S)
         self._end()
         self.follow()
         if missed := self._plan.timeline[self._happened :]:
@@ -190,14 +200,9 @@ class Timeline:
         if self._connection is None:
             return
         try:
-            looked = self._looking.acquire(timeout=_LOOKING_S)
-            try:
-                with suppress(LabError):  # the agent has gone or has failed: the reader has its error
-                    self._over = True
-                    self._connection.tell(Tell())
-            finally:
-                if looked:
-                    self._looking.release()
+            self._over = True
+            with suppress(LabError):  # the agent has gone or has failed: the reader has its error
+                self._connection.tell(Tell())
             self._reader.join(_RESTORING_S)
             if self._reader.is_alive():
                 self._failure = LabError(

@@ -60,7 +60,7 @@ def round_trips_ms(lab):
 
 def test_a_node_that_dies_in_a_run_comes_back_behind_its_links(lab, tmp_path):
     done = lab.run(tmp_path, check=False)
-    faults = [each for each in done.timeline if ": run" not in each.what and not each.clocks]
+    faults = [each for each in done.timeline if ": run" not in each.what and ": clock" not in each.what]
     assert [(each.at_ns // MS, each.what) for each in faults] == [
         (500, "server: kill"),
         (1500, "server: start"),
@@ -134,6 +134,72 @@ def test_a_program_that_the_clock_does_not_reach_is_named(lab):
         hidden.kill()
         hidden.wait()
     server.set_clock()
+
+
+LATE = "/tmp/late-library"
+LOADING = f"rm -f {LATE}; mkfifo {LATE}; exec env LD_PRELOAD={LATE}:$LD_PRELOAD sleep 60"
+"""A program whose dynamic loader waits until somebody opens a FIFO, which it takes for the first library."""
+IS_LOADING = (
+    "for each in /proc/[0-9]*; do grep -qsx sleep $each/comm && ! grep -qs libc $each/maps && exit; done; exit 1"
+)
+AFTERWARDS = f"""
+while seen=$(grep -las 'b[e]yond' /proc/[0-9]*/cmdline); [ -z "$seen" ]; do sleep 0.05; done
+for each in $seen; do while [ -e $each ]; do sleep 0.05; done; done
+: > {LATE}
+"""
+"""Opens it after the first look at the clock, whose text has that word."""
+
+
+def test_a_program_that_is_still_being_loaded_is_not_beyond_the_clock(lab):
+    server = lab.node("server")
+    loading, opening = server.popen(["sh", "-c", LOADING]), server.popen(["sh", "-c", AFTERWARDS])
+    try:
+        assert eventually(lambda: server.run(["sh", "-c", IS_LOADING]).status == 0)
+        server.set_clock(1)
+        assert server.run(["sh", "-c", IS_LOADING]).status == 1
+        server.set_clock()
+    finally:
+        for program in (loading, opening):
+            program.kill()
+            program.wait()
+
+
+SLOW_GREP = """
+printf '#!/bin/sh\\n/usr/bin/grep "$@"; status=$?; sleep 0.05; exit $status\\n' > /usr/local/bin/grep
+chmod +x /usr/local/bin/grep
+for each in 1 2 3 4 5; do while :; do sleep 0.1; done & done
+wait
+"""
+"""Programs that come and go, each of them while a look asks about it, for that takes longer than it should."""
+
+
+def test_a_program_that_ends_during_a_look_is_not_beyond_the_clock(lab):
+    if lab.runtime == "docker":
+        pytest.skip("programs of the image's user put no grep before others'; what looks is the same for all runtimes")
+    server = lab.node("server")
+    fleeting = server.popen(["sh", "-c", SLOW_GREP])
+    try:
+        assert eventually(lambda: server.run(["test", "-x", "/usr/local/bin/grep"]).status == 0)
+        for _ in range(3):
+            server.set_clock(1)
+    finally:
+        fleeting.kill()
+        fleeting.wait()
+        server.run(["rm", "/usr/local/bin/grep"])
+    server.set_clock()
+
+
+@pytest.mark.netns
+def test_the_end_of_a_run_waits_for_what_is_due_and_looks_at_it(lab_name, tmp_path):
+    """The node's program takes longer to stop than the workload lasts, so all that is to happen to the node is late."""
+    slow = "trap 'sleep 3; exit' TERM; while :; do sleep 0.1; done"
+    text = TEXT.replace('[python3, -m, http.server, "80"], ready: {tcp: 80}', json.dumps(["sh", "-c", slow]))
+    text = text.partition("timeline:")[0].replace('"6"', '"1"')
+    events = "timeline:\n  - {at: 300ms, node: server, restart: true}\n  - {at: 310ms, node: server, clock: 3600s}\n"
+    with Lab.up(loads(text + events, "late.yml"), name=lab_name, runtime="netns") as own:
+        _, changed = own.run(tmp_path, check=False).timeline
+    (seen,) = changed.clocks
+    assert seen.at_least_ns <= HOUR_S * S <= seen.at_most_ns
 
 
 def test_a_paused_node_stands_still_with_all_that_runs_in_it(lab):
