@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import secrets
 import subprocess
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from ipaddress import IPv4Network
 from testbed.runtime import load
 
 COMPOSE = ["docker-compose"]
+ATTEMPTS = 3
 IDLE = ["sleep", "infinity"]
 
 SERVICES: dict[str, dict[str, object]] = {
@@ -27,9 +29,11 @@ def docker(*argv):
 
 
 def free_subnets():
-    """Subnets that are in use nowhere on this machine; labs look for theirs from other places on."""
+    """Subnets that are in use nowhere on this machine, in any order: other tests and labs look for theirs too."""
     taken = load("docker").taken()
-    return (net for net in IPv4Network("198.19.0.0/16").subnets(new_prefix=24) if not any(map(net.overlaps, taken)))
+    subnets = [*IPv4Network("198.19.0.0/16").subnets(new_prefix=24)]
+    random.shuffle(subnets)
+    return (net for net in subnets if not any(map(net.overlaps, taken)))
 
 
 class Project:
@@ -40,9 +44,28 @@ class Project:
         self.directory = directory
 
     def compose(self, *argv):
-        command = [*COMPOSE, "-p", self.name, "-f", str(self.directory / "docker-compose.yml"), *argv]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = self._compose(*argv)
         assert done.returncode == 0, done.stderr
+
+    def _compose(self, *argv):
+        command = [*COMPOSE, "-p", self.name, "-f", str(self.directory / "docker-compose.yml"), *argv]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def up(self, services):
+        """Bring services up; on other subnets where somebody has taken them meanwhile."""
+        for _ in range(ATTEMPTS):
+            subnets = free_subnets()
+            networks = {name: {"ipam": {"config": [{"subnet": str(next(subnets))}]}} for name in ("default", "back")}
+            content = {"version": "3.8", "services": services, "networks": networks}
+            (self.directory / "docker-compose.yml").write_text(json.dumps(content))
+            done = self._compose("up", "-d")
+            if "overlaps" not in done.stderr:
+                break
+            self.down()
+        assert done.returncode == 0, done.stderr
+
+    def down(self):
+        self.compose("down", "-v", "-t", "0")
 
     def container(self, service, number=1):
         found = docker(
@@ -67,20 +90,15 @@ class Project:
 @contextmanager
 def project(directory, services=None):
     """A compose project with two networks, `default` and `back`."""
-    subnets = free_subnets()
-    content = {
-        "version": "3.8",
-        "services": {
-            name: {"image": "testbed", "stop_grace_period": "0s", **keys}
-            for name, keys in (services or SERVICES).items()
-        },
-        "networks": {name: {"ipam": {"config": [{"subnet": str(next(subnets))}]}} for name in ("default", "back")},
-    }
     directory.mkdir(exist_ok=True)
-    (directory / "docker-compose.yml").write_text(json.dumps(content))
     made = Project(f"attach-{secrets.token_hex(4)}", directory)
     try:
-        made.compose("up", "-d")
+        made.up(
+            {
+                name: {"image": "testbed", "stop_grace_period": "0s", **keys}
+                for name, keys in (services or SERVICES).items()
+            }
+        )
         yield made
     finally:
-        made.compose("down", "-v", "-t", "0")
+        made.down()

@@ -17,16 +17,16 @@ nodes: {{a: , b: }}
 links: [{{between: [a, b], delay: 10ms}}]
 workloads: [{{name: ping, kind: ping, from: a, to: b, count: {count}, interval: 10ms}}]
 timeline:
-  - {{at: 10ms, link: {{between: [a, b]}}, delay: 15ms}}
-  - {{at: {half_s}s, link: {{between: [a, b]}}, delay: 20ms}}
+  - {{at: 10ms, every: 100ms, until: {until_ms}ms, link: {{between: [a, b]}}, delay: [15ms, 20ms]}}
 """
+"""Whenever it is disturbed, an event is due soon."""
 
 
 @contextmanager
 def begun_run(directory, lab, *, lasts_s, results=None):
     """A `run` whose timeline has begun. Its status, output and errors are in the list once the context has ended."""
     file = directory / "disturbed.yml"
-    file.write_text(TOPOLOGY.format(count=round(lasts_s * 100), half_s=round(lasts_s / 2, 3)))
+    file.write_text(TOPOLOGY.format(count=round(lasts_s * 100), until_ms=round(lasts_s * 900)))
     argv = ["run", str(file), "--name", lab, "--runtime", "netns", "--results", str(results or directory / "results")]
     seen = b""
     found: list[int | str] = []
@@ -56,7 +56,8 @@ def small_disk(place, options):
 def results_vanish(directory, lab, lasts_s):
     """Delete the directory of results in mid-run."""
     with begun_run(directory, lab, lasts_s=lasts_s) as found:
-        shutil.rmtree(directory / "results", ignore_errors=True)
+        while (directory / "results").exists():  # the run may write into it meanwhile
+            shutil.rmtree(directory / "results", ignore_errors=True)
     return found
 
 

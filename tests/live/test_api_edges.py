@@ -9,6 +9,7 @@ import pytest
 from testbed.errors import UsageError
 from testbed.lab import Lab
 from testbed.topology import loads
+from tests.conftest import unused_name
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
@@ -16,8 +17,11 @@ TOPOLOGY = "{name: edges, nodes: {a: , b: }, links: [{from: a, to: b, delay: 10m
 
 
 @pytest.fixture(scope="module")
-def lab(request):
-    with Lab.up(loads(TOPOLOGY, "edges.yml"), name="test-api-edges", runtime="netns", engine="userspace") as up:
+def lab():
+    with (
+        unused_name() as name,
+        Lab.up(loads(TOPOLOGY, "edges.yml"), name=name, runtime="netns", engine="userspace") as up,
+    ):
         yield up
 
 

@@ -8,7 +8,7 @@ sender itself was sent again, for nothing comes between; which of its four names
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +19,8 @@ import pytest
 from testbed.lab import Lab
 from testbed.runs import load
 from testbed.topology import loads
-from tests.live.command_line import PATIENCE_S, begin, run
+from tests.conftest import unused_name
+from tests.live.command_line import PATIENCE_S, begin, eventually, run
 
 TOPOLOGY = """
 name: captured
@@ -75,8 +76,8 @@ def segments(packets):
 def captured(tmp_path_factory):
     """A run, and its captures by node."""
     root = tmp_path_factory.mktemp("results")
-    name = f"test-captured-{os.getpid()}"
-    with Lab.up(loads(TOPOLOGY, "captured.yml"), name=name, runtime="netns", engine="userspace") as lab:
+    topology = loads(TOPOLOGY, "captured.yml")
+    with unused_name() as name, Lab.up(topology, name=name, runtime="netns", engine="userspace") as lab:
         lab.run(root, capture=["client"])
     found = load(name, root)
     return found, {capture.node: capture for capture in found.captures}
@@ -147,10 +148,17 @@ def lab(lab_name):
         yield lab
 
 
+def answered(lab):
+    """How many echo replies have come to the client, as its kernel counts them."""
+    names, values = re.findall("^Icmp: (.*)$", lab["client"].run(["cat", "/proc/net/snmp"]).stdout, re.MULTILINE)
+    return int(dict(zip(names.split(), values.split(), strict=True))["InEchoReps"])
+
+
 def test_a_capture_keeps_the_newest(lab, tmp_path):
     """What it can't keep is counted; what it keeps ends with the last packet."""
     with lab.capture("client", tmp_path / "newest.pcap", snap_bytes=1 << 16, size_bytes=10**6) as capturing:
         done = lab["client"].run(["ping", "-q", "-c1500", "-i0.001", "-s1400", "server"])
+        assert eventually(lambda: answered(lab) == 1500)  # ping does not wait for what comes late
     assert done.status == 0, done.stderr
     (capture,) = capturing.captures
     found = read_by_tshark(tmp_path / "newest.pcap", "icmp", "icmp.seq", "frame.cap_len", "icmp.type")

@@ -66,7 +66,7 @@ def test_a_command_ends_no_process_of_another_node(lab):
     for node in "ab":
         lab[node].run(["sh", "-c", "sleep 600 >/dev/null 2>&1 &"])
     assert lab["a"].run(["pkill", "-KILL", "sleep"]).status == 0
-    assert lab["a"].run(["pgrep", "sleep"]).stdout == ""
+    assert eventually(lambda: not lab["a"].run(["pgrep", "sleep"]).stdout)
     assert len(lab["b"].run(["pgrep", "sleep"]).stdout.split()) == 1
     assert lab["a"].run(["ps", "-eo", "comm="]).stdout.split()[-1] == "ps"
 

@@ -15,7 +15,7 @@ from testbed.lab import Lab, resolve
 from testbed.runtime.docker import compose
 from testbed.topology import load
 from tests.live.command_line import begin, eventually, run
-from tests.live.compose_projects import docker
+from tests.live.compose_projects import docker, free_subnets
 from tests.live.docker_agents import agent_as
 from tests.live.lateness import wrong
 from tests.live.shop import copied
@@ -105,9 +105,10 @@ def test_the_first_packet_of_a_service_is_impaired(topology, agent, engine, lab_
 
 def test_the_first_packet_between_a_service_and_this_machine_is_impaired(tmp_path, lab_name):
     """The subnet is of the compose file, in which case an old Docker Engine lists no gateway."""
-    pings = PINGS[2].replace(" db;", " 198.19.247.1;")
+    subnet = next(free_subnets())
+    pings = PINGS[2].replace(" db;", f" {subnet[1]};")
     services = {"web": {"image": "testbed", "stop_grace_period": "0s", "command": ["sh", "-c", pings]}}
-    networks = {"default": {"ipam": {"config": [{"subnet": "198.19.247.0/24"}]}}}
+    networks = {"default": {"ipam": {"config": [{"subnet": str(subnet)}]}}}
     (tmp_path / "compose.yml").write_text(json.dumps({"version": "2.4", "services": services, "networks": networks}))
     links = "links: [{between: [host, web], delay: 30ms}]"
     (tmp_path / "topology.yml").write_text(f"name: composed\ncompose: {{file: compose.yml}}\n{links}\n")

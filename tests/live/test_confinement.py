@@ -18,7 +18,7 @@ from testbed.lab import Lab
 from testbed.linux import capabilities
 from testbed.runtime.state import LabDirectory
 from testbed.topology import loads
-from tests.conftest import remains
+from tests.conftest import unused_name
 
 pytestmark = pytest.mark.live
 
@@ -77,15 +77,9 @@ def directory(tmp_path_factory):
 
 
 def brought_up(directory, runtime):
-    name = f"test-confined-{runtime}-{os.getpid()}"
-    lab = Lab.up(
-        loads(TOPOLOGY.replace("SETUP", SETUP[runtime]), "confined.yml", directory), name=name, runtime=runtime
-    )
-    try:
+    topology = loads(TOPOLOGY.replace("SETUP", SETUP[runtime]), "confined.yml", directory)
+    with unused_name() as name, Lab.up(topology, name=name, runtime=runtime) as lab:
         yield lab
-    finally:
-        lab.down()
-    assert remains(name) == []
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +140,7 @@ def test_what_networks_need_still_works(netns):
         "ip address add 198.18.254.1/32 dev lo && ping -c1 -W5 198.18.254.1",
         "ip route add 198.18.253.0/24 dev lo",
         "nft add table ip own && nft list tables | grep own",
-        "(sleep 1; ping -c3 -i0.3 127.0.0.1) >/dev/null & timeout 20 tcpdump -c1 -i lo -w /tmp/own.pcap icmp",
+        "ping -i0.3 127.0.0.1 >/dev/null & timeout 60 tcpdump -c1 -i lo -w /tmp/own.pcap icmp && kill $!",
     ):
         done = shell(netns, "a", command)
         assert done.status == 0, done.stderr

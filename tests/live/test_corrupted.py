@@ -34,8 +34,8 @@ def test_corrupted_packets_are_lost_and_told_apart_from_foreign_ones_and_duplica
     assert stream.number("sent") == 2000
     assert stream.number("corrupted") in range(300, 600)  # 30 % of all, and three bits of four are of the header
     assert rpc.number("corrupted") in range(1, 10)
-    for found in (stream, rpc):
-        assert found.number("lost") == found.number("corrupted")
+    for found, late in ((stream, 0), (rpc, rpc.number("late") or 0)):  # a busy machine may answer too late
+        assert found.number("lost") == (found.number("corrupted") or 0) + late
         assert [found.number(name) for name in ("strangers", "duplicates", "receiver_drops")] == [0, 0, 0]
 
 

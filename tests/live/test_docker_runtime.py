@@ -30,7 +30,8 @@ from testbed.plan.nodes import Interface, Network, Node
 from testbed.runtime import load
 from testbed.services import Ready
 from testbed.topology import loads
-from tests.conftest import remains
+from tests.conftest import remains, unused_name
+from tests.live.compose_projects import free_subnets
 from tests.live.docker_agents import agent_as
 
 pytestmark = [pytest.mark.docker, pytest.mark.live]
@@ -40,13 +41,11 @@ PATIENCE_S = 60
 
 def planned(lab, names=("client", "server"), *, networks=1, **changes):
     """A plan on free subnets; `changes` are of every node."""
-    taken = load("docker").taken()
-    free = (net for net in IPv4Network("198.18.0.0/15").subnets(new_prefix=24) if not any(map(net.overlaps, taken)))
     nets = tuple(
         Network(
             name=f"net{number}", subnet=str(net), gateway=str(net[1]), allocated=True, internal=True, mtu=1400 + number
         )
-        for number, net in zip(range(networks), free, strict=False)
+        for number, net in zip(range(networks), free_subnets(), strict=False)
     )
     nodes = tuple(
         Node(
@@ -120,15 +119,13 @@ def standing(request):
     """A lab of two nodes on two networks that stays up for the tests that change nothing."""
     if request.param == "process" and os.geteuid() != 0:
         pytest.skip("only root can have a local process as the agent of containers")
-    lab = f"test-standing-{os.getpid()}-{request.param}"
-    with agent_as(request.param):
+    with unused_name() as lab, agent_as(request.param):
         runtime = load("docker")
         try:
             runtime.up(plan := planned(lab, networks=2), lambda _: None)
             yield runtime, plan
         finally:
             runtime.down(lab)
-    assert remains(lab) == []
 
 
 def inspected(plan, node):
