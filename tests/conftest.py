@@ -25,7 +25,9 @@ from tests.live import engines
 
 pytest_plugins = ["pytester"]
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # no verdict depends on the machine's speed
+hypothesis.settings.register_profile(  # no verdict depends on the machine's speed
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).parents[1]

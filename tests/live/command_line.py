@@ -24,7 +24,7 @@ WAIT_S = 5 * PATIENCE_S
 def run(*argv, lab="", env=None, **options):
     """Run a command to its end."""
     environment = {**os.environ, MARK: lab, **(env or {})}
-    settings = {"capture_output": True, "text": True, "timeout": PATIENCE_S, **options}
+    settings = {"capture_output": True, "text": True, "timeout": WAIT_S, **options}
     return subprocess.run([*COMMAND, *argv], cwd=ROOT, env=environment, check=False, **settings)
 
 

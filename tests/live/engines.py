@@ -19,6 +19,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import directories
+
 START_SECONDS = 60
 AHEAD_SECONDS = 86_400
 """How far the monotonic clock of the second machine is ahead; that of the third twice as far, and so on."""
@@ -177,10 +179,9 @@ def _load(engines):
 
 def _remove_cgroups(name):
     """Remove the cgroups of containers that were killed with their Docker Engine."""
-    for place in list(Path("/sys/fs/cgroup").rglob(name)):
-        for path in sorted((each for each in place.rglob("*") if each.is_dir()), reverse=True):
+    for place in [each for each in directories.below("/sys/fs/cgroup") if each.name == name]:
+        for path in (*directories.below(place), place):
             path.rmdir()
-        place.rmdir()
 
 
 @contextmanager

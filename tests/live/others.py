@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from testbed.agent import messages
 from testbed.impairments import Impairments
 from testbed.runtime import local_agent
+from tests.live.command_line import WAIT_S, eventually
 
 IMAGE = "testbed:latest"
 
@@ -68,7 +69,7 @@ class System(Containers):
     def __init__(self, name, subnet):
         self.name = name
         self.network = f"{name}-net"
-        docker("network", "create", "--subnet", subnet, self.network)
+        once_free("docker", "network", "create", "--subnet", subnet, self.network)
 
     def container(self, which):
         return f"{self.name}-{which}"
@@ -113,7 +114,7 @@ class Project(Containers):
         )
 
     def compose(self, *argv):
-        said("docker-compose", "-p", self._name, "-f", str(self._directory / "docker-compose.yml"), *argv)
+        once_free("docker-compose", "-p", self._name, "-f", str(self._directory / "docker-compose.yml"), *argv)
 
 
 @contextmanager
@@ -144,6 +145,18 @@ def said(*argv, check=True):
     if check and done.returncode:
         raise AssertionError(f"{argv}: {done.stderr}")
     return done.stdout
+
+
+def once_free(*argv):
+    """Run a command that makes a network, once no lab of another process has its subnet: they find theirs anywhere."""
+
+    def done():
+        result = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return result if "overlaps" not in result.stderr else None
+
+    made = eventually(done, WAIT_S)
+    assert made, f"{argv}: somebody has this subnet"
+    assert made.returncode == 0, f"{argv}: {made.stderr}"
 
 
 _CHANGING = re.compile(r"nf_conntrack_count|\.stable_secret")

@@ -23,6 +23,7 @@ from testbed.engines.userspace.segments import KINDS, VIRTIO, SegmentTrain, pack
 from testbed.engines.userspace.workers import Workers
 from testbed.impairments import CERTAIN, Bottleneck, FixedRate, Impairments, IndependentLoss
 from testbed.linux import namespaces
+from tests.live.command_line import eventually
 from tests.live.test_userspace_worker import SEED, ShapedPair, mac
 from tests.offloaded import offloaded
 
@@ -233,6 +234,12 @@ def test_the_seed_loses_the_same_datagrams_of_frames_as_of_single_packets(pair, 
         assert counted.bytes_in == 400 * (1004 + 8 + (40 if ipv6 else 20) + 14)
 
 
+def has_not_closed(pair):
+    """Whether a connection of node b still waits for the last acknowledgement, without which it sends again."""
+    open_ones = ("ip", "netns", "exec", f"{pair.prefix}-b", "ss", "-Htn")
+    return subprocess.run(open_ones, capture_output=True, text=True, check=True).stdout
+
+
 def packets_seen(text):
     """Packets on the wire in what tcpdump -v prints of a TCP stream; of a frame of several only the last is short."""
     lengths = [int(found) for found in re.findall(r"length (\d+)$", text, re.MULTILINE)]
@@ -257,7 +264,8 @@ def test_what_tcpdump_sees_at_both_ends_is_what_the_link_counts(pair, cut):
             await pair.impairments(engine, "b", impairments)
             with dumped(pair, "a") as left, dumped(pair, "b") as arrived:
                 received = await asyncio.to_thread(transferred, pair, sent)
-                counted = (await engine.counters())["b"]
+                while has_not_closed(pair) or (counted := (await engine.counters())["b"]).in_flight:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
             return received, counted, *left, *arrived
 
     received, counted, left, arrived = asyncio.run(measure())
@@ -274,6 +282,14 @@ def test_what_tcpdump_sees_at_both_ends_is_what_the_link_counts(pair, cut):
         assert max(int(length) for length in re.findall(r"length (\d+)$", arrived, re.MULTILINE)) == SEGMENT_BYTES
 
 
+def has_seen_all(tcpdump, said):
+    """Whether tcpdump says, which SIGUSR1 makes it do, that it has shown all packets that the kernel has for it."""
+    tcpdump.send_signal(signal.SIGUSR1)
+    time.sleep(0.1)
+    counted = re.findall(r"(\d+) packets captured, (\d+) packets received", said.read_text(encoding="utf-8"))
+    return counted and counted[-1][0] == counted[-1][1]
+
+
 @contextmanager
 def dumped(pair, node):
     """What tcpdump sees of node a's packets at a node: a list that has its text afterwards."""
@@ -286,7 +302,7 @@ def dumped(pair, node):
                 while "listening on" not in Path(said.name).read_text(encoding="utf-8"):
                     time.sleep(0.01)
                 yield seen
-                time.sleep(1.5)  # tcpdump looks for packets once a second
+                assert eventually(lambda: has_seen_all(process, Path(said.name)))  # it looks once a second
             finally:
                 process.send_signal(signal.SIGINT)
         assert "\n0 packets dropped by kernel" in Path(said.name).read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ from testbed.errors import LabError, MachineError, UsageError
 from testbed.lab import Lab
 from testbed.runtime.state import LabDirectory
 from testbed.topology import TopologyError, loads
+from tests import directories
 from tests.conftest import unused_name
 from tests.live.command_line import PATIENCE_S, begin, eventually, run
 from tests.live.others import said
@@ -55,7 +56,7 @@ def lab(request, tmp_path_factory):
 
 
 def groups(name):
-    return [*Path("/sys/fs/cgroup").glob(f"**/testbed-{name}-*")]
+    return [each for each in directories.below("/sys/fs/cgroup") if each.name.startswith(f"testbed-{name}-")]
 
 
 def volume_of(lab):

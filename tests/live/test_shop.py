@@ -15,7 +15,7 @@ from testbed.lab import Lab
 from testbed.runtime.docker import compose
 from testbed.runtime.state import LabDirectory
 from tests.conftest import ROOT
-from tests.live.command_line import eventually, run
+from tests.live.command_line import PATIENCE_S, eventually, run
 from tests.live.others import docker, snapshot
 from tests.live.shop import copied, shop
 
@@ -136,7 +136,7 @@ def test_a_sidecar_impairs_its_neighbours_as_long_as_it_runs(sidecar, lab_name):
     assert eventually(lambda: wrote(sidecar, "again"))
     assert sidecar.shortest("app-1", "db-1") >= ROUND_TRIP_MS
 
-    sidecar.compose("stop", "testbed")
+    sidecar.compose("stop", "-t", str(PATIENCE_S), "testbed")
     assert sidecar.inspect("testbed-1")["State"]["ExitCode"] == 0
     assert sidecar.shortest("app-1", "db-1") < ROUND_TRIP_MS
     assert not docker("ps", "-aq", "--filter", f"label=testbed.lab={lab_name}")

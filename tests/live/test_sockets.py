@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from testbed import codec
 from testbed.endpoint.columns import decode
 from testbed.lab import Lab
 from testbed.topology import loads
-from tests.live.command_line import run
+from tests.live.command_line import eventually, run
 from tests.runtimes import RUNTIMES
 
 TOPOLOGY = """
@@ -26,7 +25,6 @@ sockets: [server]
 workloads:
   - {name: download, kind: command, in: client, command: [iperf3, --client, server, --time, "2", --reverse, --json]}
 """
-SECONDS = 4
 BYTES = 100_000
 NONE: dict[str, Any] = {"info": {"bytes_acked": 0}}
 
@@ -54,19 +52,16 @@ def sender(connections):
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_what_ss_says_is_what_we_say(lab_name, runtime):
     with Lab.up(loads(TOPOLOGY, "sockets.yml"), name=lab_name, runtime=runtime) as lab:
-        transfer = threading.Thread(
-            target=lab["client"].run, args=(["iperf3", "--client", "server", "--time", str(SECONDS), "--reverse"],)
-        )
-        transfer.start()
-        try:
-            ours = NONE
-            while ours["info"]["bytes_acked"] < BYTES:
-                assert transfer.is_alive()
+        with lab["client"].popen(["iperf3", "--client", "server", "--time", "3600", "--reverse"]):
+
+            def seen():
                 before = by_ss(lab)
                 ours = sender([*map(codec.encode, lab.sockets("server")["server"].connections), NONE])
-                after = by_ss(lab)
-        finally:
-            transfer.join()
+                return ours["info"]["bytes_acked"] >= BYTES and ours["peer"] in before and (before, ours, by_ss(lab))
+
+            looks = eventually(seen)
+        assert looks
+        before, ours, after = looks
         before, after, info = before[ours["peer"]], after[ours["peer"]], ours["info"]
         assert (ours["state"], before["state"]) == ("ESTABLISHED", "ESTAB")
         assert ours["congestion"] in before["words"]

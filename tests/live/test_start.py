@@ -15,7 +15,7 @@ from testbed.topology import loads
 from tests.runtimes import RUNTIMES
 
 MS = 1_000_000
-ATTEMPTS = 3
+ATTEMPTS = 10
 """Until a machine that is busy has found the time to start everything at once."""
 CLOCKS_NS = 1 * MS
 """By how much tcpdump's clock, the real time, may have been moved against the monotonic one meanwhile."""

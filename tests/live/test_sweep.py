@@ -11,7 +11,7 @@ from testbed import sweep
 from testbed.lab import Lab
 from testbed.sweep import SweepObserver
 from tests.conftest import remains
-from tests.live.command_line import begin, eventually, processes, run
+from tests.live.command_line import WAIT_S, begin, eventually, processes, run
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
@@ -42,10 +42,11 @@ def whole(tmp_path):
 def test_a_sweep_that_was_interrupted_goes_on(options, tmp_path, lab_name):
     command = ["sweep", *options, "--runtime", "netns", "--set", "workloads.flow.congestion=reno,cubic"]
     first = begin(*command, lab=lab_name)
-    assert eventually(lambda: whole(tmp_path) or first.poll() is not None)
-    assert eventually(lambda: [*tmp_path.glob("sweeps/*/*-[0-9]/*.partial")] or first.poll() is not None)  # another run
+    assert eventually(lambda: whole(tmp_path) or first.poll() is not None, WAIT_S)
+    another = "sweeps/*/*-[0-9]/*.partial"
+    assert eventually(lambda: [*tmp_path.glob(another)] or first.poll() is not None, WAIT_S)
     first.send_signal(signal.SIGINT)
-    said, errors = (text.decode() for text in first.communicate(timeout=60))
+    said, errors = (text.decode() for text in first.communicate(timeout=WAIT_S))
     assert (first.returncode, errors.split()[0]) == (130, "interrupted"), said
     kept = whole(tmp_path)
     assert f"stopped: {len(kept)} of 4 runs exist" in said
@@ -90,7 +91,7 @@ def test_ctrl_c_while_a_lab_is_taken_down_ends_the_sweep(tmp_path, lab_name):
     matrix = sweep.matrix(file, [], name=lab_name[:20], runtime="netns")
 
     def interrupt():
-        eventually(lambda: whole(tmp_path))  # a run is whole on disk just before its lab is taken down
+        eventually(lambda: whole(tmp_path), WAIT_S)  # a run is whole on disk just before its lab is taken down
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
@@ -105,9 +106,9 @@ def test_ctrl_c_while_a_lab_is_taken_down_ends_the_sweep(tmp_path, lab_name):
 def test_ctrl_c_while_a_lab_is_taken_down_is_raised_when_it_is_down(lab_name):
     lab = Lab.up("lan", name=lab_name, runtime="netns")
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
 
     def down():
+        timer.start()
         lab.down()
         timer.join()  # where the lab was down sooner
 

@@ -10,6 +10,7 @@ import pytest
 
 from testbed.lab import Lab
 from testbed.topology import loads
+from tests.live.command_line import eventually
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
@@ -45,7 +46,13 @@ def received(pcap):
     return [dump[24 : dump.index("08004500")] for dump in dumps if b"marked".hex() in dump]
 
 
+def counts(lab):
+    """Of the links, by where they lead to."""
+    return {each.destination: each.counts for each in lab.statistics()}
+
+
 def test_a_link_carries_tags_as_they_came_and_impairs_frames_with_them(lab_name, tmp_path):
+    expected = [*("", *TAGS.values())] * COPIES
     files = {node: tmp_path / f"{node}.pcap" for node in ("plain", "delayed", "cut", "thinned")}
     with Lab.up(loads(TOPOLOGY, "tags.yml"), name=lab_name, runtime="netns", engine="userspace") as lab:
         with (
@@ -56,9 +63,8 @@ def test_a_link_carries_tags_as_they_came_and_impairs_frames_with_them(lab_name,
         ):
             sent = lab["a"].run([sys.executable, "-c", SEND, str(COPIES), "", *TAGS.values()])
             assert sent.status == 0, sent.stderr
-            lab["a"].run(["sleep", "0.5"])
-        counted = {each.destination: each.counts for each in lab.statistics()}
-    expected = [*("", *TAGS.values())] * COPIES
+            assert eventually(lambda: counts(lab)["delayed"].packets_out == len(expected))
+        counted = counts(lab)
     assert received(files["plain"]) == expected
     assert received(files["delayed"]) == expected
     assert received(files["cut"]) == []

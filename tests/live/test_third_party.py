@@ -30,10 +30,10 @@ def said(*arguments, packages=PACKAGES):
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_kind_of_another_package_runs_like_our_own(tmp_path, runtime):
+def test_a_kind_of_another_package_runs_like_our_own(tmp_path, lab_name, runtime):
     file = tmp_path / "greeting.yml"
-    file.write_text(TOPOLOGY.format(name=f"third-party-{runtime}", runtime=runtime))
-    done = said("run", file, "--results", tmp_path / "results", "--json")
+    file.write_text(TOPOLOGY.format(name=lab_name, runtime=runtime))
+    done = said("run", file, "--results", tmp_path / "results", "--json", "--no-check")  # which may find a machine late
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["summaries"][0]["values"]["handshakes"] == 5
     listed = said("metrics", "handshake", "--json").stdout

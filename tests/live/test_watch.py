@@ -109,11 +109,18 @@ def test_a_snapshot_has_the_rates_since_the_one_before(lab):
     before = lab.snapshot()
     assert all(link.out_bps is None for link in before.links)
     assert lab["a"].run(["ping", "-n", "-q", "-c", "20", "-i", "0.05", "-s", "972", "b"]).status == 0
-    after = lab.snapshot(before)
-    rates = {link.name: link.out_bps for link in after.links}
-    seconds = (after.at_ns - before.at_ns) / 1e9
-    # 972 bytes and the headers of ICMP, IPv4 and Ethernet.
-    assert round(rates["a -> b"] * seconds / 8) >= 20 * (972 + 8 + 20 + 14)
+
+    def since():
+        """A snapshot that has all pings, of which the last may still be under way, and its rates."""
+        after = lab.snapshot(before)
+        rates = {link.name: link.out_bps for link in after.links}
+        seconds = (after.at_ns - before.at_ns) / 1e9
+        # 972 bytes and the headers of ICMP, IPv4 and Ethernet.
+        return round(rates["a -> b"] * seconds / 8) >= 20 * (972 + 8 + 20 + 14) and (after, rates)
+
+    found = eventually(since)
+    assert found
+    after, rates = found
     assert rates["a -> others-1"] < rates["a -> b"]  # what nodes multicast goes everywhere
     assert {node.name: node.state for node in after.nodes}["a"] == "running"
 
@@ -204,7 +211,7 @@ def test_on_a_terminal_of_80_columns(lab):
         process.wait()
         os.close(master)
     assert process.returncode == 0
-    assert pings(lab)  # the partition has ended with the view
+    assert eventually(lambda: pings(lab))  # the partition has ended with the view
 
 
 def status_of(url, host=None):

@@ -15,7 +15,7 @@ from testbed.workloads.errors import WorkloadError
 MS = 1_000_000
 ROUND_TRIP = 80 * MS
 COUNT = 5
-ATTEMPTS = 3
+ATTEMPTS = 10
 """Until what this machine may have been too busy for counts."""
 
 SERVERS = ("apache", "nginx")

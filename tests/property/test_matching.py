@@ -147,7 +147,7 @@ def frame_of(mac, packet, ether_type, *, tags=b""):
 
 
 @pytest.mark.parametrize("has_plain", [True, False])
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     lists=st.lists(st.lists(matches(), max_size=2), min_size=1, max_size=3),
     sent=st.lists(packets(), min_size=8, max_size=40),

@@ -15,8 +15,8 @@ from tests.conftest import ROOT
 QUIET = "#!/bin/sh\necho installed\n"
 MAKE = """#!/bin/sh
 [ "$1" = test ] || exit 0
-echo $$ > "$STARTED/$$"
 trap 'echo interrupted >> "$STARTED/$$"; exit 2' INT
+echo $$ > "$STARTED/$$"
 while :; do sleep 0.1; done
 """
 """Tests that only SIGINT ends."""

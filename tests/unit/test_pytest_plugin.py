@@ -74,7 +74,7 @@ def test_a_lab_by_file_used_and_changed(session, pytester):
         import pytest
 
         def quickest(lab):
-            done = lab["client"].run(["ping", "-n", "-c5", "-i0.05", "server"])
+            done = lab["client"].run(["ping", "-n", "-c100", "-i0.02", "server"])
             assert done.status == 0
             return float(done.stdout.splitlines()[-1].split("=")[1].split("/")[0])
 

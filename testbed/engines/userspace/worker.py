@@ -85,8 +85,10 @@ class Worker:
                 self._holding[descriptor] = link
                 more |= frames == BATCH
             wakeup = self._release_due()
-            if requested and not self._serve_request():
-                return
+            if requested:
+                if not self._serve_request():
+                    return
+                wakeup = self._release_due()  # what waits may be due sooner now
             now = time.monotonic_ns()
             more |= wakeup is not None and wakeup <= now
             if self._pace.rests(packets, now, more=more):
