@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 
 import pytest
 
 from testbed.lab import Lab, find, take_down
 from testbed.topology import loads
+from tests import pings
 from tests.conftest import unused_name
 
 
@@ -23,6 +23,9 @@ USERSPACE = backends("userspace")
 BACKENDS = [*USERSPACE, *backends("netem", pytest.mark.netem)]
 NETEM_ONCE = [*USERSPACE, *backends("netem", pytest.mark.netem, runtimes=("netns",))]
 """For long suites: the guest, whose kernel has netem, is slow with containers."""
+
+AGAIN = 5
+"""How often a time is measured again that is too long."""
 
 
 @contextmanager
@@ -46,8 +49,16 @@ def own_lab(text, name, backend):
 
 
 def quickest(node, target, count=20):
-    """The least round-trip time in ms, by ping: what a busy machine adds comes on top of it."""
-    done = node.run(["ping", "-n", "-c", str(count), "-i", "0.02", target])
-    times = [float(value) for value in re.findall(r"time=([\d.]+) ms", done.stdout)]
-    assert len(times) == count, done.stdout + done.stderr
-    return min(times)
+    """The least round-trip time in ms, by ping: what a busy machine adds comes on top of it. No packet is lost."""
+    done = node.run(pings.until_answered(target, count=count))
+    return min(pings.complete(done.stdout + done.stderr, count))
+
+
+def assert_quickest(node, target, least_ms, most_ms):
+    """Assert bounds of the least round-trip time. Lateness makes times longer only: it is measured again."""
+    found = quickest(node, target)
+    for _ in range(AGAIN):
+        if found <= most_ms:
+            break
+        found = min(found, quickest(node, target))
+    assert least_ms <= found <= most_ms

@@ -10,6 +10,7 @@ import pytest
 from testbed.errors import MachineError
 from testbed.lab import Lab
 from testbed.topology import loads
+from tests import pings
 from tests.contract.labs import NETEM_ONCE, own_lab
 from tests.live.command_line import eventually
 
@@ -71,6 +72,11 @@ def lab(request, lab_name):
         yield lab
 
 
+def released(lab):
+    """How many packets the links from a to b have let out so far."""
+    return sum(link.counts.packets_out for link in lab.statistics() if (link.source, link.destination) == ("a", "b"))
+
+
 def arrived(pcap):
     """From tcpdump: by the name of the frame, what is between MACs and IP header, and the least time on its way, ms."""
     shown = subprocess.run(
@@ -93,10 +99,12 @@ def test_tags_broadcasts_and_multicasts_pass_unchanged_by_the_links_that_they_fi
         f"{name},{to},{tags},{address['a']},{there.format(**address)},{port}"
         for name, (to, tags, there, port, _) in FRAMES.items()
     ]
+    before = released(lab)
     with lab.capture("b", tmp_path / "b.pcap"), lab.capture("other", tmp_path / "other.pcap"):
         sent = lab["a"].run(["python3", "-c", SEND, *frames])
         assert sent.status == 0, sent.stderr
-        lab["a"].run(["sleep", "0.5"])
+        assert eventually(lambda: released(lab) - before >= 3 * len(FRAMES))
+        lab["a"].run(["sleep", "0.5"])  # others of a node, such as ARP's, count too
     at_b, at_other = arrived(tmp_path / "b.pcap"), arrived(tmp_path / "other.pcap")
     assert {name: (count, tags) for name, (count, tags, _) in at_b.items()} == {
         name: (3, tags) for name, (_, tags, *_) in FRAMES.items()
@@ -115,10 +123,11 @@ def test_mac_and_mtu_are_those_of_the_file_also_after_a_restart(lab):
     assert "link/ether 52:54:00:00:00:0a" in shown["a"]
     assert "link/ether 52:54:00:00:00:0b" in shown["b"]
     assert " mtu 1400 " in shown["b"]
-    big = ["ping", "-n", "-c1", "-W2", "-M", "do", "-s"]
-    assert lab["a"].run([*big, "1372", "b"]).status == 0
-    assert lab["a"].run([*big, "1472", "b"]).status == 1, "b takes no larger packets, and nobody says so: a black hole"
-    assert lab["a"].run([*big, "1472", "other"]).status == 0
+    whole = ("-M", "do", "-s")
+    assert lab["a"].run(pings.until_answered("b", *whole, "1372", count=1)).status == 0
+    too_big = lab["a"].run(["ping", "-n", "-c1", "-W2", *whole, "1472", "b"])
+    assert too_big.status == 1, "b takes no larger packets, and nobody says so: a black hole"
+    assert lab["a"].run(pings.until_answered("other", *whole, "1472", count=1)).status == 0
     if lab.runtime != "docker":
         return
     subprocess.run(["docker", "restart", "-t0", f"testbed-{lab.name}-b"], check=True, capture_output=True)

@@ -24,7 +24,7 @@ while True:
     for sock in select.select(socks, [], [])[0]:
         data, sender = sock.recvfrom(100)
         word, *more = data.decode().split()
-        seen = f"{sender[0]} {sender[1]}"
+        seen = f"{sender[0]} {sender[1]} {more[-1]}"
         if word == "echo":
             sock.sendto(seen.encode(), sender)
         elif word == "change-port":
@@ -34,19 +34,21 @@ while True:
         else:
             sock.sendto(data[5:], (more[0], int(more[1])))
 """
-"""Answers with the sender's address, from where it is asked to: a little of RFC 5780."""
+"""Answers with the sender's address and the question's number, from where it is asked to: a little of RFC 5780."""
 
 CLIENT = """
 import json, socket, sys
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 found = []
-for word, host, port, patience in json.loads(sys.argv[1]):
+for question, (word, host, port, patience) in enumerate(json.loads(sys.argv[1])):
     answer = None
     for _ in range(patience):
         sock.settimeout(1)
-        sock.sendto(word.encode(), (host, port))
+        sock.sendto(f"{word} {question}".encode(), (host, port))
         try:
-            answer = sock.recv(100).decode()
+            while (said := sock.recv(100).decode().rpartition(" "))[2] != str(question):
+                pass  # a late answer to an earlier question
+            answer = said[0]
             break
         except OSError:
             pass
@@ -61,7 +63,7 @@ sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.settimeout(0.3)
 seen, end = [], time.monotonic() + 4
 while time.monotonic() < end:
-    sock.sendto(b"echo", (sys.argv[1], 3478))
+    sock.sendto(b"echo 0", (sys.argv[1], 3478))
     try:
         seen.append(sock.recv(100))
     except OSError:
@@ -115,6 +117,9 @@ CLIENTS = {"full-cone": "fc-client", "address-restricted": "ar-client"} | {
 }
 PATIENCE, IMPATIENCE = 30, 1
 """How often to ask where an answer must come, or must not."""
+
+ATTEMPTS = 5
+"""How often to have a run in which clients may see less than happens, on a machine that is late."""
 
 
 @pytest.fixture(scope="module", params=USERSPACE)
@@ -256,14 +261,20 @@ def test_a_nat_of_another_kind_fails_the_check(lab):
 
 def test_a_nat_that_rebinds_gives_what_goes_on_another_port(lab, tmp_path):
     before = {kind: lab[kind].run(["ip", "-br", "-4", "addr"]).stdout for kind in KINDS}
-    run = lab.run(tmp_path, check=False)
+    expected = {"rebound": (2, 1), "steady": (1, 1), "moved": (3, 3)}
+    for _ in range(ATTEMPTS):
+        run = lab.run(tmp_path, check=False)
+        found = {
+            each.workload: (each.values["data.endpoints"], each.values["data.addresses"]) for each in run.summaries
+        }
+        if all(found[name] >= counts for name, counts in expected.items()):
+            break  # else a client began so late, or got so few answers, that it saw less of what happened
+    assert found == expected
     assert [event.what for event in run.timeline][:2] == [
         "NAT of port-restricted rebinds",
         "NAT of symmetric rebinds with a new address",
     ]
     assert all(event.due_ns <= event.begun_ns < event.done_ns for event in run.timeline)
-    found = {each.workload: (each.values["data.endpoints"], each.values["data.addresses"]) for each in run.summaries}
-    assert found == {"rebound": (2, 1), "steady": (1, 1), "moved": (3, 3)}
     # At the end, each has the address again that it had before.
     assert {kind: lab[kind].run(["ip", "-br", "-4", "addr"]).stdout for kind in KINDS} == before
     assert all(each.passed for each in lab.check_nats())
@@ -276,8 +287,8 @@ def test_a_firewall_lets_connections_out_and_none_in(lab):
     (seen,) = ask(lab, "vault-pc", ("echo", address(lab, "server"), 3478, PATIENCE))
     assert seen.split()[0] == address(lab, "vault-pc", "vault")
     outcomes = {
-        (node, sort): lab["server"].run(["python3", "-c", KNOCK, sort, address(lab, node, network)]).stdout.strip()
-        for node, network in (("office-pc", "office"), ("vault-pc", "vault"))
+        (node, sort): knocked(lab, sort, address(lab, node, network), seconds)
+        for node, network, seconds in (("office-pc", "office", PATIENCE), ("vault-pc", "vault", IMPATIENCE))
         for sort in ("SOCK_STREAM", "SOCK_DGRAM")
     }
     assert outcomes == {
@@ -288,10 +299,15 @@ def test_a_firewall_lets_connections_out_and_none_in(lab):
     }
 
 
+def knocked(lab, sort, destination, seconds):
+    """What comes of a connection of the server to a node, within some seconds."""
+    return lab["server"].run(["python3", "-c", KNOCK, sort, destination, str(seconds)]).stdout.strip()
+
+
 KNOCK = """
 import socket, sys
 sock = socket.socket(socket.AF_INET, getattr(socket, sys.argv[1]))
-sock.settimeout(1)
+sock.settimeout(float(sys.argv[3]))
 try:
     sock.connect((sys.argv[2], 9))
     sock.send(b"x")
@@ -303,13 +319,13 @@ except OSError as error:
 
 def test_a_firewall_passes_or_drops_icmp_errors(lab):
     server = address(lab, "server")
-    told = {node: lab[node].run(["ping", "-n", "-c", "1", "-W", "1", "-t", "1", server]).stdout for node in INSIDE}
+    told = {
+        node: lab[node].run(["ping", "-n", "-c", "1", "-W", str(seconds), "-t", "1", server]).stdout
+        for node, seconds in (("office-pc", PATIENCE), ("vault-pc", IMPATIENCE))
+    }
     assert "Time to live exceeded" in told["office-pc"]
     assert "exceeded" not in told["vault-pc"]
-    assert "1 received" in lab["vault-pc"].run(["ping", "-n", "-c", "1", "-W", "9", server]).stdout
-
-
-INSIDE = ("office-pc", "vault-pc")
+    assert "1 received" in lab["vault-pc"].run(["ping", "-n", "-c", "1", "-W", str(PATIENCE), server]).stdout
 
 
 def test_a_router_that_starts_again_has_its_nat_again(lab):

@@ -112,7 +112,11 @@ def up(request, lab_name, tmp_path):
         found.down(lab_name)
 
 
-SAYING = "command: [sh, -c, 'echo starting up; exec sleep 1000']"
+SAYING = """
+    tmpfs: ['/srv:mode=1777'], command: [sh, -c, 'echo starting up; touch /srv/said; exec sleep 1000'],
+    setup: [[sh, -c, 'until [ -e /srv/said ]; do sleep 0.05; done']]
+"""
+"""Its log has a line before it is waited for."""
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from testbed.check.judging import TIMING
 
 RUNS = 3
+CHECKS = 5
 BUSY = "this machine was too busy"
 """What a run says itself, among the reasons not to trust it."""
 
@@ -28,6 +29,29 @@ def wrong(checks):
 def unmet(run):
     """The expectations of a run that are not met."""
     return [outcome for outcome in run.outcomes if not outcome.passed]
+
+
+def check_until_measured(check, *wanted):
+    """Repeat a check until a late machine has let it measure all that is wanted, or five times.
+
+    Args:
+        check: returns checks of links.
+        wanted: names of links and of their findings.
+
+    Returns:
+        The checks by link.
+    """
+    for _ in range(CHECKS):
+        found = {each.link: each for each in check()}
+        if all(link in found and was_measured(found[link], finding) for link, finding in wanted):
+            break
+    return found
+
+
+def was_measured(check, name):
+    """Whether a check has a value of a property."""
+    finding = check.finding(name)
+    return finding is not None and finding.measured is not None
 
 
 def only_late(run):
