@@ -28,7 +28,15 @@ _EXPECTED = {
 }
 
 
-_OTHER_WORDS = {"bandwidth": "rate", "latency": "delay", "packet_loss": "loss", "env": "environment", "exec": "setup"}
+_OTHER_WORDS = {
+    "bandwidth": "rate",
+    "latency": "delay",
+    "packet_loss": "loss",
+    "env": "environment",
+    "exec": "setup",
+    "forward": "router",
+    "ipv6": "ip",
+}
 """Keys that other tools have, and ours for the same."""
 
 
@@ -140,8 +148,12 @@ def _meant(detail: ErrorDetails) -> list[str]:
     name, keys = str(detail["loc"][-1]), _keys(detail["loc"][:-1])
     if (other := _OTHER_WORDS.get(name)) in keys:
         return [str(other)]
-    within = [key for key in keys if name in _keys((*detail["loc"][:-1], key))]
-    return within[:1] or difflib.get_close_matches(name, keys, 1)
+    return _containing(name, detail["loc"][:-1]) or difflib.get_close_matches(name, keys, 1)
+
+
+def _containing(name: str, loc: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the mapping at pydantic's `loc` whose values can have this key."""
+    return [key for key in _keys(loc) if name in _keys((*loc, key))]
 
 
 def _is_misspelled(loc: tuple[int | str, ...], meant: Container[tuple[str, tuple[int | str, ...]]]) -> bool:
@@ -151,12 +163,17 @@ def _is_misspelled(loc: tuple[int | str, ...], meant: Container[tuple[str, tuple
 
 
 def _say_unknown_key(detail: ErrorDetails, path: Path, document: Document) -> Problem:
-    name = str(detail["loc"][-1])
-    keys = _keys(detail["loc"][:-1])
+    *above, name = detail["loc"]
+    loc, name = tuple(above), str(name)
+    keys, model = _keys(loc), _model(loc)
     meant = _meant(detail)
-    hint = nearest(meant[0] if name in _OTHER_WORDS and meant else name, keys, "keys") if keys else ""
-    if meant and name in _keys((*detail["loc"][:-1], meant[0])):
-        hint = f"it is a key of {meant[0]}: write {meant[0]}: {{{name}: ...}}"
+    if places := _containing(name, loc):
+        written = (f"{place}: {{{name}: ...}}" for place in places)
+        hint = f"it is a key of {' and '.join(places)}: write {' or '.join(written)}"
+    elif name in keys and model:  # of mappings of another form
+        hint = nearest("", _fields(model), "keys")
+    else:
+        hint = nearest(meant[0] if name in _OTHER_WORDS and meant else name, keys, "keys") if keys else ""
     return document.problem(path, "unknown-key", f"{show(path[:-1])} has no key {quote(name)}", hint, at_key=True)
 
 

@@ -1,5 +1,6 @@
 """Events of the timeline that happen to nodes, each with the fault that it is."""
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from testbed import faults, units
 from testbed.topology.base import key
 from testbed.topology.clock_values import ClockValue
 from testbed.topology.event_times import Timed
-from testbed.topology.problems import nearest, quote
+from testbed.topology.problems import quote
 from testbed.topology.setting_values import DiskValue, DnsValue
 from testbed.topology.values import Cpus, Name, Reader, SomeDuration, fault, text_of, wrong_type
 
-_HINT = "write true, or how long it lasts: 3s"
+_ALIKE = 0.7
+"""How alike a signal is that a hint suggests: of `server`, none is meant."""
+
+_HINT = "write true, or how long it lasts: 3s; `node:` names the node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,12 @@ def _lasting(value: object) -> Lasting:
 def _kill(value: object) -> Lasting:
     if not isinstance(value, str) or not value[:1].isalpha():
         return _lasting(value)
-    name = f"SIG{value.upper().removeprefix('SIG')}"
-    names = [each.name for each in Signals]
-    if name not in names:
-        raise fault(f"is {quote(value)}, which is not a signal", nearest(name, names, "signals"))
+    bare = value.upper().removeprefix("SIG")
+    if (name := f"SIG{bare}") not in Signals.__members__:
+        close = difflib.get_close_matches(bare, (each.name.removeprefix("SIG") for each in Signals), 1, _ALIKE)
+        question = f"did you mean {quote(f'SIG{close[0]}')}? " if close else ""
+        hint = f"{question}write true, a signal such as SIGTERM, or how long it lasts: 3s; `node:` names the node"
+        raise fault(f"is {quote(value)}, which is not a signal", hint)
     return Lasting(signal=Signals[name])
 
 

@@ -163,7 +163,8 @@ def _taken(parts: Parts, path: Path, ends: _Ends, direction: tuple[str, str, str
                 f"is about {source} and {destination} on {network}{packets}, "
                 f"as is {show(first)} at line {parts.line(first)}"
             )
-            fault = Fault(path, "duplicate-link", said, "keep one of them")
+            hint = "keep one of them, or let one be about some packets only: match: {protocol: udp}"
+            fault = Fault(path, "duplicate-link", said, hint)
         elif fault is None and match:
             fault = _unreachable(parts, path, key, match, before)
         before[place] = path

@@ -80,6 +80,8 @@ def described(*events):
         ("{at: 1s, node: a, pause: 3}", 30, "bad-value", ["has no unit", "how long it lasts: 3s"]),
         ("{at: 1s, node: a, pause: no}", 30, "bad-value", ["timeline[0].pause is wrong"]),
         ("{at: 1s, node: a, kill: SIGTER}", 29, "bad-value", ['did you mean "SIGTERM"?']),
+        ("{at: 1s, node: a, kill: server}", 29, "bad-value", ["write true, a signal", "`node:` names the node"]),
+        ("{at: 1s, node: a, pause: true, for: 3s}", 36, "unknown-key", ["keys are: at, every, until, node, pause"]),
         ("{at: 1s, node: aa, stop: true}", 20, "unknown-node", ["nodes are: a, b, c, d"]),
         ("{at: 1s, node: host, pause: 1s}", 20, "built-in-node", ["can only be an end of a link"]),
         ("{at: 1s, node: a, unpause: true}", 20, "contradicting-event", ['"a", which is not paused']),

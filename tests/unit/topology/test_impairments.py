@@ -194,6 +194,7 @@ def test_all_impairments(keys, expected, tmp_path):
         ("loss: {p13: 60%, p14: 60%, p31: 1%}", "impossible-loss", "p13 and p14 add up to 120 %"),
         ("loss: {p13: 6%, p31: 60%, p32: 41%}", "impossible-loss", "p31 and p32 add up to 101 %"),
         ("loss: [2%]", "wrong-type", "is a list"),
+        ("port: 80", "unknown-key", "write drop: {port: ...} or match: {port: ...}"),
         ("blackhole: 1", "wrong-type", "true or false"),
         ("drop: 3", "wrong-type", "links[0].drop is 3"),
         ("drop: [3, 3]", "not-ascending", "drop[1] is 3, after 3"),
