@@ -113,8 +113,8 @@ def up(request, lab_name, tmp_path):
 
 
 SAYING = """
-    tmpfs: ['/srv:mode=1777'], command: [sh, -c, 'echo starting up; touch /srv/said; exec sleep 1000'],
-    setup: [[sh, -c, 'until [ -e /srv/said ]; do sleep 0.05; done']]
+    tmpfs: /var/tmp, command: [sh, -c, 'echo starting up; touch /var/tmp/said; exec sleep 1000'],
+    setup: [[sh, -c, 'until [ -e /var/tmp/said ]; do sleep 0.05; done']]
 """
 """Its log has a line before it is waited for."""
 
