@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -38,8 +39,16 @@ class Shop:
         self.start("other", "sleep", "infinity")
 
     def start(self, name, *argv):
-        options = ("--init", "--network", NETWORK, "--name", name)
-        self.machine(name).docker("run", "-d", *options, engines.IMAGES[0], *argv)
+        machine = self.machine(name)
+        machine.docker("create", "--init", "--network", NETWORK, "--name", name, engines.IMAGES[0], *argv)
+        assert eventually(lambda: self._started(machine, name))
+
+    def _started(self, machine, name):
+        """Start a container, unless the Swarm is too busy to attach it to the network in time."""
+        command = ["docker", "--host", machine.address, "start", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not done.returncode or "attaching to network failed" in done.stderr, done.stderr
+        return not done.returncode
 
     def machine(self, container):
         return self.second if container == "db" else self.first

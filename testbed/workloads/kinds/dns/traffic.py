@@ -107,12 +107,15 @@ class _Resolver:
                 self.repeated += attempt > 0
                 client.sendto(query.to_wire(), self._server)
                 deadline_ns = monotonic_ns() + self._timeout_ns
-                while (left_ns := deadline_ns - monotonic_ns()) > 0:
+                while True:
                     self._owner.check()
+                    left_ns = max(0, deadline_ns - monotonic_ns())
                     client.settimeout(min(left_ns, _WAKE_NS) / 1e9)
                     try:
                         data, sender = client.recvfrom(_LONGEST)
-                    except TimeoutError:
+                    except (TimeoutError, BlockingIOError):
+                        if not left_ns:
+                            break
                         continue
                     answer = _answer(query, data) if sender == self._server else None
                     if answer is not None:

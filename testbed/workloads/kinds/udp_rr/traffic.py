@@ -58,17 +58,20 @@ class _Replies:
         self._data = bytearray(_LONGEST)
 
     def wait(self, number: int, until_ns: int) -> None:
-        """Record arriving replies until request `number` is answered or the time is `until_ns`.
+        """Record arriving replies until request `number` is answered, or the time is `until_ns` and none is left.
 
         Raises:
             Stopped: the owner wants the endpoint to stop.
         """
-        while (left := until_ns - monotonic_ns()) > 0:
+        while True:
             self._owner.check()
+            left = max(0, until_ns - monotonic_ns())
             self._client.settimeout(min(left / 1e9, _WAKE_S))
             try:
                 length = self._client.recv_into(self._data)
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
+                if not left:
+                    return
                 self._owner.progress(number / self._spec.parameters["count"])
                 continue
             now = monotonic_ns()

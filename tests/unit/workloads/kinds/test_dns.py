@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 import time
 from typing import Any
 
+import dns.message
 import pytest
 
 from testbed.endpoint.columns import decode
@@ -99,6 +101,21 @@ def test_a_query_is_sent_again_and_then_given_up(start, port):
     assert (status, lines[-1]["repeated"]) == (0, 2)
     assert columns(lines, "received", "seq") == []
     assert heard[0] == heard[1] != heard[2] == heard[3]
+
+
+def test_an_answer_that_came_while_the_client_got_no_processor_counts(start, port):
+    """SIGSTOP stands in for a busy machine."""
+    timeout_ns = 300_000_000
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", port))
+        client = start("dns", "client", **asked(count=1, tries=1, timeout_ns=timeout_ns))
+        query, peer = server.recvfrom(2000)
+        client.process.send_signal(signal.SIGSTOP)
+        server.sendto(dns.message.make_response(dns.message.from_wire(query)).to_wire(), peer)
+        time.sleep(2 * timeout_ns / 1e9)
+        client.process.send_signal(signal.SIGCONT)
+        status, lines = client.end()
+    assert (status, columns(lines, "received", "seq")) == (0, [0])
 
 
 def test_an_invalid_name_is_an_error(start):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import signal
 import socket
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -28,6 +30,21 @@ def test_every_request_is_answered(start, address):
     server.stop()
     status, lines = server.end()
     assert (status, lines[-1]) == (0, {"event": "end", "corrupted": 0, "strangers": 0, "drops": 0})
+
+
+def test_a_reply_that_came_while_the_client_got_no_processor_is_recorded(start, port):
+    """SIGSTOP stands in for a busy machine."""
+    timeout_ns = 300_000_000
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", port))
+        client = start("udp-rr", "client", **{**REQUESTS, "count": 1, "timeout_ns": timeout_ns})
+        _, peer = server.recvfrom(1000)
+        client.process.send_signal(signal.SIGSTOP)
+        server.sendto(HEADER.pack(checksum(7, 0), 0) + bytes(700 - HEADER.size), peer)
+        time.sleep(2 * timeout_ns / 1e9)
+        client.process.send_signal(signal.SIGCONT)
+        status, lines = client.end()
+    assert (status, columns(lines, "received", "seq")) == (0, [0])
 
 
 def test_lost_late_and_double_replies(start, port):
