@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from testbed import logs
 from testbed.agent import aliases, device_requests, guardian, isolation, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
-from testbed.agent.events import Events
 from testbed.agent.journal import Journal, undo
+from testbed.agent.lab_events import Events
 from testbed.agent.members import Members
 from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket

@@ -30,7 +30,7 @@ from testbed.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from testbed.agent.events import Events
+    from testbed.agent.lab_events import Events
     from testbed.agent.links import Links
     from testbed.agent.members import Members
     from testbed.agent.new_ports import NewPort

@@ -14,7 +14,7 @@ from testbed.errors import TestbedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.agent.events import Events
+    from testbed.agent.lab_events import Events
 
 _log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from testbed.agent.attachments import Attachments
-    from testbed.agent.events import Events
     from testbed.agent.faults import NodeFaults
+    from testbed.agent.lab_events import Events
     from testbed.agent.links import Links
     from testbed.agent.node_commands import NodeCommands
     from testbed.agent.way_out import WayOut

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from testbed import logs
 from testbed.agent.carriers import LinkCarriers, batches, refusals
 from testbed.agent.engine_choice import engine_for
-from testbed.agent.events import Events
+from testbed.agent.lab_events import Events
 from testbed.agent.link import ImpairedLink
 from testbed.agent.link_copies import copies
 from testbed.agent.steering import Steering

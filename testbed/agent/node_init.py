@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
-from testbed.agent import groups, surroundings
+from testbed.agent import supplementary_groups, surroundings
 from testbed.linux import capabilities, mounts, namespaces
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _enter(node: NodeNamespaces, control: socket.socket) -> None:
     mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
     surroundings.mount_all(node)
     with suppress(OSError):  # then programs that set their groups fail, and say so
-        groups.tolerate_setgroups()
+        supplementary_groups.tolerate_setgroups()
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)  # the agent's is the lifeline of the lab
     os.closerange(_STREAMS, control.fileno())

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.agent.attachments import Attachments
-    from testbed.agent.events import Events
+    from testbed.agent.lab_events import Events
     from testbed.agent.links import Links
     from testbed.agent.way_out import WayOut
     from testbed.agent.wiring import Wiring

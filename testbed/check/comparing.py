@@ -9,7 +9,7 @@ from testbed import statistics
 from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
 
 if TYPE_CHECKING:
-    from testbed.check.processes import RandomProcess
+    from testbed.check.random_processes import RandomProcess
 
 CONFIDENCE = 0.99
 """The confidence of the intervals that are shown."""

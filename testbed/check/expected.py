@@ -8,13 +8,13 @@ from itertools import islice
 from math import ceil, log
 from typing import TYPE_CHECKING
 
-from testbed.check import processes
+from testbed.check import random_processes
 from testbed.impairments import CERTAIN, FixedRate, Opportunities, RateSteps, distributions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.check.processes import RandomProcess
+    from testbed.check.random_processes import RandomProcess
     from testbed.check.selection import ProbePackets
     from testbed.impairments import Drop, Impairments, Jitter, Reorder
     from testbed.impairments.effects import NamedDistribution
@@ -52,12 +52,14 @@ class Expected:
 
 def of(impairments: Impairments) -> Expected:
     """Return the effects of `impairments` on probes, without scripted drops."""
-    corrupted = processes.of(impairments.corruption.event if impairments.corruption else None)
+    corrupted = random_processes.of(impairments.corruption.event if impairments.corruption else None)
     return Expected(
-        loss=processes.of(impairments.loss).or_else(corrupted.rate),
-        duplicates=processes.of(impairments.duplicate),
-        displaced=_displaced(impairments.reorder) if impairments.reorder else processes.NEVER,
-        corrupted=corrupted if impairments.corruption and impairments.corruption.fix_checksum else processes.NEVER,
+        loss=random_processes.of(impairments.loss).or_else(corrupted.rate),
+        duplicates=random_processes.of(impairments.duplicate),
+        displaced=_displaced(impairments.reorder) if impairments.reorder else random_processes.NEVER,
+        corrupted=corrupted
+        if impairments.corruption and impairments.corruption.fix_checksum
+        else random_processes.NEVER,
         delays_ns=in_place_ns(impairments),
     )
 
@@ -149,12 +151,12 @@ def _deviations(distribution: NamedDistribution | tuple[int, ...]) -> tuple[floa
 def _mixed(jitter: Jitter) -> tuple[float, ...]:
     """Return the same for correlated jitter, whose draws are rarely near either end."""
     deviations = _deviations(jitter.distribution)
-    draws = islice(processes.mixed(jitter.correlation), _MIXED_DRAWS)
+    draws = islice(random_processes.mixed(jitter.correlation), _MIXED_DRAWS)
     return tuple(sorted(deviations[int(draw * len(deviations))] for draw in draws))
 
 
 def _displaced(reorder: Reorder) -> RandomProcess:
     """Return the process of displaced packets: after one of them, the `gap`-th packet is the next that may be."""
-    process = processes.of(reorder.event)
+    process = random_processes.of(reorder.event)
     between = max(reorder.gap - 1, 0)
-    return processes.independent(process.rate / (1 + between * process.rate)) if between else process
+    return random_processes.independent(process.rate / (1 + between * process.rate)) if between else process

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from testbed import statistics
 from testbed.check import expected as expectations
-from testbed.check import processes, traced
+from testbed.check import random_processes, traced
 from testbed.check.comparing import CONFIDENCE, NOTHING_ARRIVES, compare_share
 from testbed.check.delays import judge_delays
 from testbed.check.reordering import judge_reordering
@@ -50,7 +50,7 @@ def judge(
     if impairments.reorder:
         findings.append(judge_reordering(impairments, impairments.reorder, expected, sample, level))
     elif impairments.keeps_order:
-        findings.append(compare_share("reordered", processes.NEVER, sample.reordered, sample.arrived, level))
+        findings.append(compare_share("reordered", random_processes.NEVER, sample.reordered, sample.arrived, level))
     if expected.corrupted.rate:
         received = sample.arrived + sample.unexpected
         findings.append(compare_share("corruption", expected.corrupted, sample.unexpected, received, level))

@@ -28,7 +28,7 @@ from testbed.plan.model import Link
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from testbed.check.processes import RandomProcess
+    from testbed.check.random_processes import RandomProcess
     from testbed.check.samples import ProbeSample
     from testbed.impairments import Jitter
     from testbed.matching import Match, PacketRanges, Packets

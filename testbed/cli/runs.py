@@ -22,7 +22,7 @@ from testbed.lab.judging import judge
 from testbed.report.junit import junit_report
 from testbed.runs.machine_clocks import remark
 from testbed.runs.output_files import require_writable
-from testbed.workloads.groups import by_kind, extremes
+from testbed.workloads.group_summaries import by_kind, extremes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -26,7 +26,7 @@ from testbed.plan.forwarding import longest_ns
 from testbed.runtime import state
 from testbed.workloads.nodes import KillableNodes
 from testbed.workloads.running import run as run_workload
-from testbed.workloads.starting import StartBarrier
+from testbed.workloads.start_barrier import StartBarrier
 from testbed.workloads.summarisers.base import interval_ns
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from testbed import codec
 from testbed.analysis import formatting
 from testbed.metrics import METRICS
 from testbed.report.sampling import spread
-from testbed.workloads.groups import by_kind, extremes
+from testbed.workloads.group_summaries import by_kind, extremes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

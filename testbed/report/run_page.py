@@ -11,7 +11,7 @@ from testbed.analysis import formatting
 from testbed.report import goodput, latency, senders
 from testbed.report.cells import Cells, PageVerdict, TableCell, Tile
 from testbed.report.facts import facts
-from testbed.report.links import links_over_time
+from testbed.report.link_charts import links_over_time
 from testbed.report.marks import STYLES
 from testbed.report.page import render
 from testbed.report.sampling import spread

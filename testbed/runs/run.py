@@ -29,7 +29,7 @@ from testbed.runs.starts import StepStart
 from testbed.runs.tables import tables
 from testbed.runs.timeline_records import TimelineRecord
 from testbed.runs.upgrade import VERSION, upgraded
-from testbed.workloads.groups import group_summaries
+from testbed.workloads.group_summaries import group_summaries
 from testbed.workloads.summary import Summary
 
 RUN_FILE = "run.json"

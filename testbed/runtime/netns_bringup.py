@@ -22,7 +22,7 @@ from testbed.runtime import (
     ways_out,
 )
 from testbed.runtime.readiness import Readiness, first_address
-from testbed.runtime.starting import start_in_order
+from testbed.runtime.start_order import start_in_order
 from testbed.runtime.state import LabDirectory
 from testbed.services import Service
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.agent import messages
-from testbed.runtime import name_servers, netns_services, nodes, ways_out
+from testbed.runtime import name_servers, netns_services, node_settings, ways_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ def creation(plan: Plan, directory: Path) -> messages.Create:
         plan: of the lab.
         directory: of the lab, which has files that nodes see.
     """
-    others = netns_services.Others(plan, nodes.all_paths(plan))
+    others = netns_services.Others(plan, node_settings.all_paths(plan))
     return messages.Create(
         nodes=tuple(_new_nodes(plan, directory, others)),
         others=tuple(others.texts),
@@ -35,18 +35,18 @@ def creation(plan: Plan, directory: Path) -> messages.Create:
 
 
 def _new_nodes(plan: Plan, directory: Path, others: netns_services.Others) -> Iterator[messages.NewNode]:
-    routes = nodes.routes(plan)
+    routes = node_settings.routes(plan)
     networks = {network.name for network in plan.networks}
     for node in plan.nodes:
         yield messages.NewNode(
             name=node.name,
-            sysctls=nodes.sysctls(node),
+            sysctls=node_settings.sysctls(node),
             environment=netns_services.environment(plan, node, directory),
             directory=node.service.working_dir or plan.directory,
             hosts=netns_services.hosts(node),
             others=others.of(node),
             surroundings=netns_services.surroundings(plan, node, directory),
-            interfaces=nodes.interfaces(node, networks),
+            interfaces=node_settings.interfaces(node, networks),
             routes=(*routes[node.name], *ways_out.default_routes(plan, node)),
-            packet_filter=nodes.packet_filter(plan, node),
+            packet_filter=node_settings.packet_filter(plan, node),
         )

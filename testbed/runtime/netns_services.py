@@ -17,7 +17,7 @@ from testbed.agent import messages
 from testbed.errors import MachineError
 from testbed.linux import clock
 from testbed.runtime import local_files, name_servers
-from testbed.runtime.nodes import own_addresses
+from testbed.runtime.node_settings import own_addresses
 from testbed.services import CAPABILITIES, Tmpfs, Volume
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Both endpoints prepare first: the server listens, the client has loaded and computed all that it needs and has sent no
 packet. When all workloads that start together are ready, all clients receive one start time in the near future
-(`testbed.workloads.starting`).
+(`testbed.workloads.start_barrier`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Self
 
 from testbed import logs
 from testbed.records import ClientReady, End, Failed, Listening, Progress, RecordError, Started, parse
+from testbed.workloads.endpoints import kind_of, linger_ns, start_client, start_server
 from testbed.workloads.errors import WorkloadError
-from testbed.workloads.processes import kind_of, linger_ns, start_client, start_server
-from testbed.workloads.starting import StartBarrier
+from testbed.workloads.start_barrier import StartBarrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable

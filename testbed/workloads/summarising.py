@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from testbed.records import parse_object
-from testbed.workloads.processes import kind_of
+from testbed.workloads.endpoints import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -19,7 +19,7 @@ from pathlib import Path
 from testbed import plan, report, topology
 from testbed.records import format_line, parse
 from testbed.runs import RunWriter, load
-from testbed.workloads.processes import kind_of
+from testbed.workloads.endpoints import kind_of
 
 MILLION = 1_000_000
 ROWS = 10_000

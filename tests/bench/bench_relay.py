@@ -24,9 +24,9 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from testbed.engines.userspace.link import LinkBetweenSockets
+from testbed.engines.userspace.packet_sockets import open_input, open_output
 from testbed.engines.userspace.reading import BATCH, FrameReader
 from testbed.engines.userspace.sending import PacketSender
-from testbed.engines.userspace.sockets import open_input, open_output
 from testbed.impairments import Impairments
 from tests.live.test_userspace_worker import CLONE_NEWNET, run
 

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
+from testbed.engines.userspace.packet_sockets import open_input
 from testbed.engines.userspace.reading import FrameReader
-from testbed.engines.userspace.sockets import open_input
 from testbed.linux import namespaces
 
 MTU = 400

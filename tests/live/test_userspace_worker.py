@@ -18,7 +18,7 @@ import pytest
 
 from testbed.agent import offloads
 from testbed.engines.counters import Counters
-from testbed.engines.userspace.sockets import open_input, open_output
+from testbed.engines.userspace.packet_sockets import open_input, open_output
 from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.errors import LabError
 from testbed.impairments import (

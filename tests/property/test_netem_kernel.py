@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyroute2 import AsyncIPRoute
 
 from testbed.engines.netem import fidelity, translation, tree
-from testbed.engines.netem.messages import QdiscMessage
+from testbed.engines.netem.qdisc_messages import QdiscMessage
 from testbed.engines.netem.qdiscs import GemodelLoss, Netem, StateLoss
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.errors import LabError

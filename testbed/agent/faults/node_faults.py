@@ -15,8 +15,8 @@ from testbed.faults import FillDisk, NameFault, SetClock, SlowDisk, State, Throt
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from testbed.agent.events import Events
     from testbed.agent.faults.control import NodeControl
+    from testbed.agent.lab_events import Events
     from testbed.faults import AnySetting, Fault
 
     _Step = AnySetting | faults.Pause | faults.Unpause | faults.Stop | faults.Kill | faults.Start

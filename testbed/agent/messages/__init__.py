@@ -16,7 +16,7 @@ from testbed.agent.messages.adoption import (
     WatchedNetwork,
 )
 from testbed.agent.messages.attachments import AttachmentReport, Incident, Member, ReadAttachments
-from testbed.agent.messages.base import Call
+from testbed.agent.messages.calls import Call
 from testbed.agent.messages.captures import Capture, CaptureBegun, CaptureData, CaptureEnded, CaptureSpec
 from testbed.agent.messages.creation import (
     Create,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testbed.agent.messages.base import Call, Payload
+from testbed.agent.messages.calls import Call, Payload
 from testbed.agent.messages.creation import NewInterface, NewNetwork, NewRoute, PacketFilter
 
 

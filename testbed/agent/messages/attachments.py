@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from testbed.agent.messages.adoption import PresentInterface
-from testbed.agent.messages.base import Call, Payload
+from testbed.agent.messages.calls import Call, Payload
 from testbed.agent.messages.links import LinkRequest
 
 

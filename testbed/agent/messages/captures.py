@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.agent.messages.base import Call, Payload
+from testbed.agent.messages.calls import Call, Payload
 from testbed.agent.messages.processes import Exit
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testbed.agent.messages.base import Call, Payload
+from testbed.agent.messages.calls import Call, Payload
 from testbed.engines.counters import Counters
 from testbed.impairments import Impairments
 from testbed.matching import LinkKey, Match

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.agent.messages.attachments import AttachmentReport
-from testbed.agent.messages.base import Call, Payload
+from testbed.agent.messages.calls import Call, Payload
 from testbed.agent.messages.lab import AgentStatus
 from testbed.agent.messages.links import LinkStatistics
 

@@ -18,7 +18,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTM_DELQDISC, RTM_DELTFILTER, RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
-from testbed.engines.netem.messages import RATES
+from testbed.engines.netem.qdisc_messages import RATES
 from testbed.engines.netem.queues import TICK_NS, bucket_ticks
 from testbed.errors import LabError
 

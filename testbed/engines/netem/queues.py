@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from testbed.engines.netem import qdiscs
-from testbed.engines.netem.messages import TbfOptions
+from testbed.engines.netem.qdisc_messages import TbfOptions
 
 if TYPE_CHECKING:
     from pyroute2.netlink import nla

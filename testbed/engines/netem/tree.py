@@ -27,8 +27,8 @@ from testbed.engines.counters import Counters
 from testbed.engines.netem import police
 from testbed.engines.netem.active_queues import CakeQdisc, PieQdisc, RedQdisc, statistics_of
 from testbed.engines.netem.fidelity import supports
-from testbed.engines.netem.messages import QdiscMessage
 from testbed.engines.netem.presence import missing_module
+from testbed.engines.netem.qdisc_messages import QdiscMessage
 from testbed.engines.netem.qdiscs import Netem
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.engines.netem.translation import emulator, translate

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.engines.engine import EngineAvailability, Verdict
-from testbed.engines.userspace import sockets
+from testbed.engines.userspace import packet_sockets
 from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.errors import LabError
 from testbed.impairments import Cake
@@ -63,7 +63,7 @@ class UserspaceEngine:
             with ExitStack() as opened:
                 inputs = [opened.enter_context(_open_input(pair)) for pair in pairs]
                 for sock, pair in zip(inputs, pairs, strict=True):
-                    sockets.ignore_sender(sock, pair.near.mac)
+                    packet_sockets.ignore_sender(sock, pair.near.mac)
                 outputs = [opened.enter_context(self._output(link.port)) for link in links]
                 await self._workers.add(
                     [
@@ -86,9 +86,9 @@ class UserspaceEngine:
         one (packet_notifier and packet_create in net/packet/af_packet.c), so that a socket for each link would take a
         time that grows with the square of their number.
         """
-        if port not in self._outputs or not sockets.device_name(self._outputs[port]):
+        if port not in self._outputs or not packet_sockets.device_name(self._outputs[port]):
             with namespaces.inside(self._switch.namespace):
-                opened = sockets.open_output(port)
+                opened = packet_sockets.open_output(port)
             if port in self._outputs:
                 self._outputs[port].close()
             self._outputs[port] = opened
@@ -139,4 +139,4 @@ class UserspaceEngine:
 
 def _open_input(pair: VethPair) -> socket.socket:
     with namespaces.inside(pair.far_network):
-        return sockets.open_input(pair.far.index)
+        return packet_sockets.open_input(pair.far.index)

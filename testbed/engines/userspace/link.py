@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.packet_sockets import device_name, kernel_drops, mtu
 from testbed.engines.userspace.reading import BATCH
 from testbed.engines.userspace.segments import COMPLETE, Unsummed
-from testbed.engines.userspace.sockets import device_name, kernel_drops, mtu
 from testbed.linux.arrival import monotonic_of
 
 if TYPE_CHECKING:

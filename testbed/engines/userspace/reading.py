@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.headers import ETHERNET, network_at
-from testbed.engines.userspace.messages import MmsgHeader, Vector, address_of
+from testbed.engines.userspace.mmsg import MmsgHeader, Vector, address_of
 from testbed.engines.userspace.segments import (
     FRAME_BYTES_MOST,
     KINDS,

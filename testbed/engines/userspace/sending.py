@@ -7,7 +7,7 @@ import itertools
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from testbed.engines.userspace.messages import MmsgHeader, Vector, address_of
+from testbed.engines.userspace.mmsg import MmsgHeader, Vector, address_of
 from testbed.engines.userspace.segments import COMPLETE, FRAME_BYTES_MOST, VIRTIO, Unsummed
 
 if TYPE_CHECKING:

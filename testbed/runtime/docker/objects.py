@@ -11,7 +11,7 @@ from docker.types import IPAMConfig, IPAMPool, NetworkingConfig
 
 from testbed import __version__
 from testbed.errors import LabError, MachineError
-from testbed.runtime import failures, nodes
+from testbed.runtime import failures, node_settings
 from testbed.runtime.docker import builds, clocks, macs, podman, services
 from testbed.runtime.docker.engine import refusals
 
@@ -203,7 +203,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts:
                 network_mode=first,
                 nano_cpus=node.cpus_milli * 1_000_000 or None,
                 mem_limit=node.memory_bytes or None,
-                sysctls=nodes.sysctls(node),
+                sysctls=node_settings.sysctls(node),
                 **host_options,
             ),
         )["Id"]

@@ -22,7 +22,7 @@ from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel, refusals
 from testbed.runtime.docker.node_containers import NodeContainers
 from testbed.runtime.docker.starting import Starter
-from testbed.runtime.starting import start_in_order
+from testbed.runtime.start_order import start_in_order
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:

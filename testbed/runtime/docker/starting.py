@@ -15,7 +15,7 @@ from testbed.plan.relocation import readdress
 from testbed.runtime import failures
 from testbed.runtime.docker import copies, objects, overlays, services
 from testbed.runtime.docker.engine import in_parallel, patiently, refusals
-from testbed.runtime.nodes import all_paths, interfaces, known_addresses, own_addresses, packet_filter, routes
+from testbed.runtime.node_settings import all_paths, interfaces, known_addresses, own_addresses, packet_filter, routes
 from testbed.runtime.readiness import Readiness, first_address
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from testbed.runtime.docker import agents, builds, copies, discovery, objects, o
 from testbed.runtime.docker.engine import in_parallel
 from testbed.runtime.docker.starting import Starter, health
 from testbed.runtime.readiness import Readiness, first_address
-from testbed.runtime.starting import start_in_order
+from testbed.runtime.start_order import start_in_order
 from testbed.runtime.state import LabDirectory
 from testbed.runtime.swarm.agents import SpreadAgent
 from testbed.runtime.swarm.machines import Machine, Machines, Record, gone
-from testbed.runtime.swarm.starting import identities, introduce, start_agent
+from testbed.runtime.swarm.starting_agents import identities, introduce, start_agent
 from testbed.runtime.swarm.tunnels import require_room, tunnels
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 from pyroute2 import AsyncIPRoute
 
 from testbed.engines.netem import tree
-from testbed.engines.userspace.sockets import open_input, open_output
+from testbed.engines.userspace.packet_sockets import open_input, open_output
 from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.impairments import Impairments
 from testbed.linux import namespaces

@@ -9,8 +9,8 @@ import pytest
 
 from testbed.agent import client_connection, timeline
 from testbed.agent.connection import ServerConnection
-from testbed.agent.events import Events
 from testbed.agent.faults import NodeFaults
+from testbed.agent.lab_events import Events
 from testbed.agent.messages import NewImpairments, PlayTimeline, Tell, TimelineEvent
 from testbed.errors import LabError
 from testbed.faults import Kill, Pause, Restart, SetClock, State, Stop, Throttle, Unpause

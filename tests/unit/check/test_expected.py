@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 
-from testbed.check import expected, processes
+from testbed.check import expected, random_processes
 from testbed.check.selection import ProbePackets
 from testbed.impairments import (
     CERTAIN,
@@ -81,4 +81,4 @@ def test_scripts_hit_probes_that_they_match(drop, most):
 
 
 def test_mixed_draws_stay_within_the_unit():
-    assert all(0 <= draw < 1 for draw in islice(processes.mixed(CERTAIN // 2), 1000))
+    assert all(0 <= draw < 1 for draw in islice(random_processes.mixed(CERTAIN // 2), 1000))

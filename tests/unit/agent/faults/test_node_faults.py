@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from testbed.agent.events import Events
 from testbed.agent.faults import NodeFaults
+from testbed.agent.lab_events import Events
 from testbed.errors import LabError
 from testbed.faults import NameFails, Pause, State, Throttle, Unpause
 

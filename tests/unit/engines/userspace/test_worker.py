@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from testbed import codec
-from testbed.engines.userspace.sockets import open_input, open_output
+from testbed.engines.userspace.packet_sockets import open_input, open_output
 from testbed.impairments import CLEAR
 
 

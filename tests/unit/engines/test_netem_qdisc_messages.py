@@ -1,6 +1,6 @@
 import pytest
 
-from testbed.engines.netem.messages import QdiscMessage
+from testbed.engines.netem.qdisc_messages import QdiscMessage
 from testbed.engines.netem.qdiscs import GemodelLoss, Netem, StateLoss
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 

@@ -3,7 +3,7 @@ from itertools import islice, pairwise
 
 import pytest
 
-from testbed.check import processes
+from testbed.check import random_processes
 from testbed.impairments import (
     CERTAIN,
     FourState,
@@ -52,7 +52,7 @@ MODELS = [
 @pytest.mark.parametrize(("model", "simulated"), MODELS)
 def test_a_chain_agrees_with_its_simulation(model, simulated):
     lost = [*islice(simulated(model, random.Random(2)), DRAWS)]
-    process = processes.of(model)
+    process = random_processes.of(model)
     assert process.rate == pytest.approx(sum(lost) / DRAWS, rel=0.05)
     assert process.twice == pytest.approx(sum(a and b for a, b in pairwise(lost)) / DRAWS, rel=0.08)
     counts = [sum(lost[start : start + 500]) for start in range(0, DRAWS, 500)]
@@ -61,7 +61,7 @@ def test_a_chain_agrees_with_its_simulation(model, simulated):
 
 
 def test_a_simple_gilbert_model_in_closed_form():
-    process = processes.of(GilbertElliott(to_bad=CERTAIN // 64, to_good=CERTAIN // 4))
+    process = random_processes.of(GilbertElliott(to_bad=CERTAIN // 64, to_good=CERTAIN // 4))
     assert process.rate == pytest.approx((1 / 64) / (1 / 64 + 1 / 4))
     assert 1 / process.ends == pytest.approx(4)
     memory = 1 - 1 / 64 - 1 / 4
@@ -69,31 +69,31 @@ def test_a_simple_gilbert_model_in_closed_form():
 
 
 def test_a_periodic_chain_converges():
-    process = processes.of(FourState(p13=0, p31=0, p32=0, p23=0, p14=CERTAIN))
+    process = random_processes.of(FourState(p13=0, p31=0, p32=0, p23=0, p14=CERTAIN))
     assert process.rate == pytest.approx(0.5)
     assert process.ends == pytest.approx(1)
 
 
 def test_correlated_events_are_rarer_and_bunched():
     """netem's mix of draws has less spread than a uniform one: tc-netem(8) does not say so, its source does."""
-    plain, mixed = (processes.of(RandomEvent(probability=part(10), correlation=part(c))) for c in (0, 25))
-    assert plain == processes.independent(part(10) / CERTAIN)
+    plain, mixed = (random_processes.of(RandomEvent(probability=part(10), correlation=part(c))) for c in (0, 25))
+    assert plain == random_processes.independent(part(10) / CERTAIN)
     assert mixed.rate < plain.rate
     assert mixed.twice > mixed.rate**2
     assert mixed.inflation > 1
 
 
 def test_the_union_of_two_events():
-    both = processes.independent(0.02).or_else(0.03)
+    both = random_processes.independent(0.02).or_else(0.03)
     assert both.rate == pytest.approx(1 - 0.98 * 0.97)
     assert both.twice == pytest.approx(both.rate**2)
     assert both.inflation == 1
-    bunched = processes.of(GilbertElliott(to_bad=part(2), to_good=part(20)))
+    bunched = random_processes.of(GilbertElliott(to_bad=part(2), to_good=part(20)))
     assert 1 < bunched.or_else(0.1).inflation < bunched.inflation
     assert bunched.or_else(0).twice == pytest.approx(bunched.twice)
 
 
 def test_impossible_and_certain_events():
-    assert processes.of(None).ends == 1
-    always = processes.independent(1)
+    assert random_processes.of(None).ends == 1
+    always = random_processes.independent(1)
     assert (always.ends, always.or_else(0.5).rate) == (0, 1)

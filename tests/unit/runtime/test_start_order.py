@@ -6,7 +6,7 @@ import pytest
 
 from testbed.errors import LabError
 from testbed.plan import resolve
-from testbed.runtime.starting import start_in_order
+from testbed.runtime.start_order import start_in_order
 from testbed.topology import loads
 
 

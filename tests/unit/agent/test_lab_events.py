@@ -6,7 +6,7 @@ import socket
 from testbed import codec
 from testbed.agent import client_connection, protocol
 from testbed.agent.connection import ServerConnection
-from testbed.agent.events import Events
+from testbed.agent.lab_events import Events
 from testbed.agent.messages import AnnounceRun, Follow, LabEvent, RunNote, Tell
 from testbed.impairments import Impairments
 from testbed.matching import LinkKey

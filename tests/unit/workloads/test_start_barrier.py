@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from testbed.errors import LabError
 from testbed.workloads.errors import WorkloadError
-from testbed.workloads.starting import StartBarrier
+from testbed.workloads.start_barrier import StartBarrier
 
 MS = 1_000_000
 

@@ -6,7 +6,7 @@ from testbed.expectations import ExpectationError, parse
 from testbed.metrics import metric_of
 from testbed.plan import resolve
 from testbed.topology import loads
-from testbed.workloads.groups import extremes, group_summaries
+from testbed.workloads.group_summaries import extremes, group_summaries
 from testbed.workloads.summary import Summary
 
 PLAN = resolve(

@@ -7,7 +7,7 @@ import pytest
 from testbed.impairments import Bottleneck, FixedRate, Impairments, Opportunities, RateSteps
 from testbed.impairments.times import Times
 from testbed.records import format_line
-from testbed.report.links import links_over_time
+from testbed.report.link_charts import links_over_time
 from testbed.runs import LINKS_FILE, LinkRecord, RunWriter, StepStart
 from testbed.runs.link_engines import LinkCounters
 
