@@ -41,10 +41,12 @@ LINKS = {"testbed.topology.impairments", "testbed.topology.link_entries"}
 """What it imports only for a file that has links."""
 
 MAIN = """
-import atexit, sys
-atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+import sys
 from testbed.__main__ import main
-main()
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
 """
 
 
