@@ -135,24 +135,39 @@ class Mount(NamedTuple):
     """A mount, as proc(5) describes it in /proc/PID/mountinfo.
 
     Attributes:
+        identity: its number, which is also in /proc/PID/fdinfo.
         device: the number of the file system, `major:minor`.
         root: which of its directories or files is mounted.
         path: where.
         kind: of file system.
+        source: what the file system is of.
+        options: of the file system.
     """
 
+    identity: int
     device: str
     root: str
     path: str
     kind: str
+    source: str
+    options: tuple[str, ...]
 
 
 def present(mountinfo: Path) -> Iterator[Mount]:
     """Yield the mounts that /proc/PID/mountinfo lists, in its order: of several at one path, the last one is seen."""
     for line in mountinfo.read_bytes().splitlines():
         before, _, after = line.partition(b" - ")
-        _, _, device, root, path, *_ = before.split()
-        yield Mount(device.decode(), _unescaped(root), _unescaped(path), after.split()[0].decode())
+        identity, _, device, root, path, *_ = before.split()
+        kind, source, options = after.split(b" ", 2)
+        yield Mount(
+            identity=int(identity),
+            device=device.decode(),
+            root=_unescaped(root),
+            path=_unescaped(path),
+            kind=kind.decode(),
+            source=_unescaped(source),
+            options=tuple(os.fsdecode(options).split(",")),
+        )
 
 
 def _unescaped(path: bytes) -> str:

@@ -12,52 +12,33 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING
 
 from testbed.errors import LabError, MachineError
 from testbed.linux import cgroups, mounts, roots
 
+if TYPE_CHECKING:
+    from testbed.linux.mounts import Mount
+
 _TRIES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """What is mounted where a path of a node leads.
+def _mount_at(pid: int, path: str) -> Mount:
+    """Return what is mounted at a path, as a process sees it.
 
-    Attributes:
-        point: the path of the mount in the node.
-        kind: of file system.
-        device: its number, as in `8:1`.
-        source: what it is of.
-        options: of the file system.
+    Raises:
+        OSError: there is no such directory.
     """
-
-    point: str
-    kind: str
-    device: str
-    source: str
-    options: tuple[str, ...]
-
-    @classmethod
-    def at(cls, pid: int, path: str) -> Self:
-        """Return what is mounted at a path, as a process sees it.
-
-        Raises:
-            OSError: there is no such directory.
-        """
-        place = roots.open_in(pid, path, os.O_PATH | os.O_DIRECTORY)
-        try:
-            lines = Path(f"/proc/self/fdinfo/{place}").read_text("ascii").splitlines()
-        finally:
-            os.close(place)
-        number = next(line.split()[1] for line in lines if line.startswith("mnt_id:"))
-        for line in Path(f"/proc/{pid}/mountinfo").read_bytes().splitlines():
-            before, _, after = line.decode("utf-8", "surrogateescape").partition(" - ")
-            words, (kind, source, options) = before.split(), after.split(" ", 2)
-            if words[0] == number:
-                point = words[4].encode("latin-1", "backslashreplace").decode("unicode_escape")
-                return cls(point, kind, words[2], source, tuple(options.split(",")))
-        raise FileNotFoundError(errno.ENOENT, "nothing is mounted there", path)
+    place = roots.open_in(pid, path, os.O_PATH | os.O_DIRECTORY)
+    try:
+        lines = Path(f"/proc/self/fdinfo/{place}").read_text("ascii").splitlines()
+    finally:
+        os.close(place)
+    number = next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
+    for mount in mounts.present(Path(f"/proc/{pid}/mountinfo")):
+        if mount.identity == number:
+            return mount
+    raise FileNotFoundError(errno.ENOENT, "nothing is mounted there", path)
 
 
 def _of_the_machine(device: str) -> bool:
@@ -66,24 +47,14 @@ def _of_the_machine(device: str) -> bool:
     Raises:
         OSError: this is a process in a container, which may not know what the machine has.
     """
-    mine = _mounted("self")
+    mine = [*mounts.present(Path("/proc/self/mountinfo"))]
     try:
-        machines = _mounted("1")
+        machines = [*mounts.present(Path("/proc/1/mountinfo"))]
     except OSError:
-        if any(point == "/" and kind == "overlay" for point, kind, _ in mine):
+        if any(mount.path == "/" and mount.kind == "overlay" for mount in mine):
             raise
         machines = []  # a process that is in no container sees what the machine has
-    return any(device == each for _, _, each in (*mine, *machines))
-
-
-def _mounted(process: str) -> list[tuple[str, str, str]]:
-    """Return what is mounted for a process: where, what kind it is, and its device."""
-    found = []
-    for line in Path(f"/proc/{process}/mountinfo").read_text("utf-8", "replace").splitlines():
-        before, _, after = line.partition(" - ")
-        words = before.split()
-        found.append((words[4], after.split()[0], words[2]))
-    return found
+    return any(device == mount.device for mount in (*mine, *machines))
 
 
 @dataclass(slots=True)
@@ -132,7 +103,7 @@ class Disks:
             mount = _own(node, pid, path)
             full = self._full.get((node, mount.device))
             if not full:
-                full = self._filled(roots.open_in(pid, mount.point, os.O_PATH | os.O_DIRECTORY), node, path)
+                full = self._filled(roots.open_in(pid, mount.path, os.O_PATH | os.O_DIRECTORY), node, path)
                 self._full[node, mount.device] = full
             full.paths.add(path)
         except OSError as error:
@@ -235,7 +206,7 @@ def disk_at(node: str, pid: int, path: str, lower: str = "") -> str:
         LabError: `disk-not-changed`.
     """
     try:
-        mount = Mount.at(pid, path)
+        mount = _mount_at(pid, path)
         number = mount.device
         if mount.kind == "overlay":
             number = _number(_beneath(mount, lower).stat().st_dev)
@@ -275,7 +246,7 @@ def _own(node: str, pid: int, path: str) -> Mount:
         MachineError: `disk-not-own`, the node does not have it alone.
         OSError: it can't be found out.
     """
-    mount = Mount.at(pid, path)
+    mount = _mount_at(pid, path)
     if mount.kind == "tmpfs" and not _of_the_machine(mount.device):
         return mount
     said = f"{path} of node {node} is on {mount.kind} ({mount.source}), which is not filled, as others have it too"
