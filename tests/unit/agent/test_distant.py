@@ -23,7 +23,9 @@ from testbed.errors import LabError
 from testbed.linux import namespaces
 
 NETWORK = "shop"
-MACHINES = {"east": "127.0.0.2", "west": "127.0.0.3"}
+OWN = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+"""Where no other process has addresses, which may run these tests too."""
+MACHINES = {"east": f"{OWN}.2", "west": f"{OWN}.3"}
 NODES = {"east": "web", "west": "db"}
 KEY = "00" * 32
 
@@ -126,12 +128,15 @@ def test_what_others_send_and_what_is_old_changes_nothing():
 
 
 def test_a_machine_that_does_not_confirm_is_named(monkeypatch):
-    monkeypatch.setattr(distant, "_PATIENCE_SECONDS", 0.3)
+    def have_patience(seconds):
+        monkeypatch.setattr(distant, "_PATIENCE_SECONDS", seconds)
 
     async def main():
         async with two() as (east, west):
             west.agent.close()
+            have_patience(0.3)
             assert await east.move(9) == ["west"]
+            have_patience(60)
             await asyncio.sleep(0)
             assert "the agent on machine west does not know the MAC of node web" in east.agent.problems()[0]
             await west.meet()
@@ -141,6 +146,7 @@ def test_a_machine_that_does_not_confirm_is_named(monkeypatch):
                 await asyncio.sleep(0.01)
         with RouteSocket() as route:
             alone = OneMachine("east", route)
+            have_patience(0.3)
             with pytest.raises(LabError, match=r"agents-apart.*machine east and the one on west do not reach"):
                 await alone.meet()
             await alone.close()

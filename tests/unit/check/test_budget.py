@@ -63,7 +63,7 @@ def test_some_of_many_equal_links_are_measured_within_the_budget(here, make_plan
     )
     begun = monotonic()
     found = measure(plan, here, depth=QUICK, budget_s=budget_s)
-    assert monotonic() - begun < 4 * budget_s  # it ends; when exactly is the machine's
+    assert monotonic() - begun < 20 * budget_s  # it ends; when exactly is the machine's
     skipped = [each for each in found if each.skipped is not None]
     assert len(skipped) >= 100
     assert all(each.reservations == (each.verdict,) for each in skipped)

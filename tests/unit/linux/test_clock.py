@@ -15,8 +15,19 @@ import threading, time
 before = time.monotonic()
 time.sleep(0.1)
 threading.Event().wait(0.1)
-print(time.time(), time.monotonic(), time.monotonic() - before)
+waited = time.monotonic() - before
+while True:  # until both are read without a pause
+    monotonic, wall = time.monotonic(), time.time()
+    if time.monotonic() < monotonic + 0.01:
+        break
+print(wall - monotonic, waited)
 """
+
+
+def program(environment):
+    """The real time of a program, less the monotonic one, and how long it waited, s."""
+    done = subprocess.run([sys.executable, "-c", WAITS], env=environment, capture_output=True, text=True, check=True)
+    return map(float, done.stdout.split())
 
 
 def ahead_s(tmp_path, offset_ns, drift_ppb=0, *, since_s=0.0):
@@ -26,11 +37,10 @@ def ahead_s(tmp_path, offset_ns, drift_ppb=0, *, since_s=0.0):
     shift.write_bytes(clock.UNSHIFTED)
     clock.shift(shift, offset_ns, drift_ppb)
     time.sleep(since_s)
-    environment = clock.variables(str(library), str(shift), dict(os.environ))
-    done = subprocess.run([sys.executable, "-c", WAITS], env=environment, capture_output=True, text=True, check=True)
-    wall, monotonic, waited = map(float, done.stdout.split())
+    shifted, waited = program(clock.variables(str(library), str(shift), dict(os.environ)))
+    unshifted, _ = program(dict(os.environ))
     assert waited >= 0.2
-    return wall - monotonic - (time.time() - time.monotonic())
+    return shifted - unshifted
 
 
 @pytest.mark.parametrize("offset_ns", [0, 3_600_500_000_000, -5_000_000_001])
