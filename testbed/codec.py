@@ -15,6 +15,7 @@ JSON form if it is a `Variant` or an `OwnForm`, such as a `TextForm`.
 from __future__ import annotations
 
 import re
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
@@ -173,11 +174,31 @@ def decode(data: object, kind: type[T], **supplied: object) -> T:
     if supplied and isinstance(data, dict):
         data = {**data, **supplied}
     try:
-        value = msgspec.convert(data, kind, dec_hook=_decode_other)
+        value = _converted(data, kind)
     except msgspec.ValidationError as error:
         raise _unreadable(error) from None
     _refuse_unknown_keys(value, data, "")
     return value
+
+
+_building = threading.RLock()
+_built: set[Any] = set()
+"""The types that were decoded before."""
+
+
+def _converted(data: object, kind: type[T]) -> T:
+    """Return the value of a declared type, with the keys that are unknown ignored.
+
+    One thread at a time makes what a type needs: another one could find it half made, and would end with a segmentation
+    fault (msgspec 0.22: src/msgspec/_core.c, StructInfo_Convert).
+    """
+    if kind in _built:
+        return msgspec.convert(data, kind, dec_hook=_decode_other)
+    with _building:
+        try:
+            return msgspec.convert(data, kind, dec_hook=_decode_other)
+        finally:
+            _built.add(kind)
 
 
 def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: ANN401  # JSON

@@ -12,7 +12,7 @@ import json
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import msgspec
@@ -83,6 +83,10 @@ class _Inspected(msgspec.Struct):
     host: _HostConfig = msgspec.field(name="HostConfig")
 
 
+_LISTED: Final = msgspec.json.Decoder(list[_Listed])
+_INSPECTED: Final = msgspec.json.Decoder(_Inspected)
+
+
 class LocalDockerEngine:
     """The Docker Engine that listens on a Unix socket."""
 
@@ -144,7 +148,7 @@ class LocalDockerEngine:
             LabError: as `order`.
         """
         said = await asyncio.to_thread(self._request, "GET", identity, "json")
-        host = msgspec.json.decode(said, type=_Inspected).host
+        host = _INSPECTED.decode(said).host
         if host.nano_cpus:
             return {"NanoCpus": host.nano_cpus}
         # The Docker Engine takes 0 as no change, and can't take a limit in NanoCpus away again.
@@ -192,7 +196,7 @@ class LocalDockerEngine:
         try:
             connection.request("GET", f"/containers/json?all=1&filters={query}")
             answer = connection.getresponse()
-            listed = msgspec.json.decode(answer.read(), type=list[_Listed])
+            listed = _LISTED.decode(answer.read())
         except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
             raise LabError(
                 "docker-engine-silent",

@@ -15,7 +15,7 @@ connection, an `announce-run` call when the client says so by a `tell`, or close
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -57,6 +57,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     error: WireError | None = None
 
 
+_MESSAGES: Final = msgspec.json.Decoder(Message)
+
+
 def call(what: Call[Any]) -> Message:
     """Return the message that makes a call."""
     return Message(call=what.call_name(), arguments=codec.encode(what))
@@ -91,7 +94,7 @@ def decode(line: bytes) -> Message:
         ValueError: the line is no message.
     """
     try:
-        return msgspec.json.decode(line, type=Message)
+        return _MESSAGES.decode(line)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise ValueError(f"{line[:80]!r} is no message: {error}") from None
 

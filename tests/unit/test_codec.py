@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -123,3 +125,32 @@ def test_the_schema_describes_the_stored_form():
         "propertyName": "kind",
         "mapping": {"steady": "#/$defs/Steady", "very-bursty": "#/$defs/VeryBursty"},
     }
+
+
+TYPES_IN_THREADS = """
+import sys, threading
+import msgspec
+from testbed import codec
+
+sys.setswitchinterval(1e-6)
+parts = [msgspec.defstruct(f"Part{number}", [("value", int)]) for number in range(300)]
+wholes = [msgspec.defstruct(f"Whole{number}", [("one", part), ("other", tuple[part, ...])])
+          for number, part in enumerate(parts)]
+together = threading.Barrier(8)
+
+def decode():
+    together.wait()
+    for whole in wholes:
+        assert codec.decode({"one": {"value": 1}, "other": [{"value": 2}]}, whole).other[0].value == 2
+
+threads = [threading.Thread(target=decode) for _ in range(together.parties)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+"""
+
+
+def test_threads_that_decode_new_types_at_once_do_not_end_the_process():
+    done = subprocess.run([sys.executable, "-c", TYPES_IN_THREADS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

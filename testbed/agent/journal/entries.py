@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -172,6 +172,7 @@ Entry = (
     | CgroupMade
     | PutBack
 )
+_ENTRIES: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
 Subject = tuple[type[Entry], int, int | str]
 
 _ENDED: dict[type[Entry], type[Entry]] = {
@@ -220,7 +221,7 @@ def read(data: bytes) -> list[Entry]:
     found: list[Entry] = []
     for line in data.splitlines():
         with suppress(msgspec.DecodeError):  # the last line of a process that was killed
-            found.append(msgspec.json.decode(line, type=Entry))
+            found.append(_ENTRIES.decode(line))
     return found
 
 
