@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_SECONDS = 5.0
+_SECONDS = 30.0
+"""In which the Docker Engine says what a container is, on a machine that is busy."""
+
 _ORDER_SECONDS = 60.0
 """In which a container is stopped or started, on a machine that is busy."""
 

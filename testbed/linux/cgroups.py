@@ -19,7 +19,7 @@ PERIOD_US = 100_000
 """In which processes may use their quota of CPU time: the kernel's default."""
 
 _LEAST_QUOTA_US = 1000
-_EMPTYING_SECONDS = 2.0
+_EMPTYING_SECONDS = 20.0
 _POLL_SECONDS = 0.01
 
 
