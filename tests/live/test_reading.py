@@ -42,7 +42,8 @@ def ends():
 
 def read(far, count):
     """The test's packets, and how many of its `count` frames were too large; the kernel sends some of its own."""
-    reader, packets, too_large = FrameReader(), [], 0
+    packets: list[bytes] = []
+    reader, too_large = FrameReader(), 0
     while select.select([far], [], [], 0.2 if len(packets) + too_large >= count else PATIENCE_S)[0]:
         arrivals, _, oversize = reader.read(far.fileno(), MTU)
         packets += [

@@ -129,7 +129,8 @@ def pinging(testbed, lab):
     """Have the client ping the server all the while."""
     client = ("exec", lab, "client", "--")
     with ThreadPoolExecutor(1) as meanwhile:
-        meanwhile.submit(testbed, *client, "ping", "-q", "-i0.05", "server")
+        ping = (*client, "ping", "-q", "-i0.05", "server")
+        meanwhile.submit(testbed, *ping)
         try:
             assert eventually(lambda: testbed(*client, "sh", "-c", SIGNAL, "ping", "0").returncode == 0)
             yield
