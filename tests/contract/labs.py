@@ -24,9 +24,6 @@ BACKENDS = [*USERSPACE, *backends("netem", pytest.mark.netem)]
 NETEM_ONCE = [*USERSPACE, *backends("netem", pytest.mark.netem, runtimes=("netns",))]
 """For long suites: the guest, whose kernel has netem, is slow with containers."""
 
-AGAIN = 5
-"""How often a time is measured again that is too long."""
-
 
 @contextmanager
 def shared_lab(text, backend):
@@ -56,9 +53,4 @@ def quickest(node, target, count=20):
 
 def assert_quickest(node, target, least_ms, most_ms):
     """Assert bounds of the least round-trip time. Lateness makes times longer only: it is measured again."""
-    found = quickest(node, target)
-    for _ in range(AGAIN):
-        if found <= most_ms:
-            break
-        found = min(found, quickest(node, target))
-    assert least_ms <= found <= most_ms
+    assert least_ms <= pings.least(lambda: quickest(node, target), most_ms) <= most_ms

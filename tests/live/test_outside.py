@@ -6,16 +6,18 @@ import re
 import secrets
 import signal
 import subprocess
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
 import pytest
 
 from testbed.lab import Lab, find, take_down
 from testbed.runtime import load
-from testbed.runtime.state import LabDirectory
 from testbed.topology import loads
+from tests.conftest import agent_process
+from tests.live.command_line import eventually
+from tests.live.lateness import wrong
 from tests.live.others import docker, said, snapshot, system
+from tests.pings import least, until_answered
 from tests.runtimes import RUNTIMES
 
 pytestmark = [pytest.mark.live]
@@ -150,15 +152,15 @@ def test_this_machine_and_a_node_have_the_delay_of_their_link_each_way(lab):
     ping = ("ping", "-n", "-c10", "-i0.05")
     assert quickest(*ping, address(lab, "web")) >= HOST_MS
     assert fastest(lab, "web", *ping, gateway) >= HOST_MS
-    assert quickest(*ping, address(lab, "other")) < NEAR_MS
-    assert fastest(lab, "other", *ping, "web") < NEAR_MS
+    assert least(lambda: quickest(*ping, address(lab, "other")), NEAR_MS) < NEAR_MS
+    assert least(lambda: fastest(lab, "other", *ping, "web"), NEAR_MS) < NEAR_MS
 
 
 def test_what_is_beyond_this_machine_has_its_own_link_and_reaches_nothing_that_is_not_published(lab, beyond):
     inside, outside, _ = beyond
     ping = ("ping", "-n", "-c10", "-i0.05", outside)
     assert fastest(lab, "web", *ping) >= ICMP_MS
-    assert fastest(lab, "other", *ping) < NEAR_MS
+    assert least(lambda: fastest(lab, "other", *ping), NEAR_MS) < NEAR_MS
     assert subprocess.run([*inside, "ping", "-c1", "-W1", address(lab, "other")], check=False).returncode
 
 
@@ -168,7 +170,8 @@ def test_each_address_of_this_machine_is_its_own_also_a_new_one(lab, beyond):
     said("ip", "addr", "add", "198.19.254.9/32", "dev", device)
     try:
         for own in (machine, "198.19.254.9"):
-            assert HOST_MS <= fastest(lab, "web", "ping", "-n", "-c30", "-i0.1", own) < ICMP_MS
+            found_ms = least(lambda own=own: fastest(lab, "web", "ping", "-n", "-c30", "-i0.1", own), ICMP_MS - 1)
+            assert HOST_MS <= found_ms < ICMP_MS - 1
     finally:
         said("ip", "addr", "del", "198.19.254.9/32", "dev", device)
 
@@ -193,16 +196,18 @@ def test_published_ports_are_reached_through_the_links(lab, beyond, files):
 
 
 def test_arp_of_this_machine_passes_unimpaired(lab):
-    first = []
-    for _ in range(5):
+
+    def first():
         said("ip", "neigh", "flush", "dev", bridge(lab))
-        first.append(quickest("ping", "-n", "-c1", address(lab, "web")))
-    assert min(first) < 2 * HOST_MS
+        return quickest("ping", "-n", "-c1", address(lab, "web"))
+
+    assert least(first, 2 * HOST_MS - 1) < 2 * HOST_MS - 1
 
 
 def test_the_check_measures_links_with_this_machine_and_with_what_is_beyond(lab):
     checks = lab.check()
-    assert {check.link: check.verdict for check in checks} == dict.fromkeys(LINKS, "as requested")
+    assert wrong(checks) == []
+    assert {check.link for check in checks} == {*LINKS}
     assert all(check.arrived for check in checks)
 
 
@@ -220,6 +225,7 @@ def test_a_node_that_restarts_has_its_links_with_this_machine_again(lab):
     if lab.runtime == "netns":
         pytest.skip("namespaces do not restart")
     docker("restart", "-t1", container(lab, "web"))
+    assert eventually(lambda: not lab.attachments().problems)
     assert quickest("ping", "-n", "-c20", "-i0.1", address(lab, "web")) >= HOST_MS
 
 
@@ -235,9 +241,10 @@ links: [{{between: [host, a], delay: 20ms}}]
         for end in (lambda lab: lab.down(), kill_agent):
             lab = Lab.up(loads(text, "test.yml"), name=lab_name, runtime="docker")
             assert quickest("ping", "-n", "-c5", "-i0.05", made.address("a")) >= HOST_MS
-            assert min(made.pings("a", "b")) < NEAR_MS
+            assert least(lambda: min(made.pings("a", "b")), NEAR_MS) < NEAR_MS
             end(lab)
-            assert quickest("ping", "-n", "-c20", "-i0.1", made.address("a")) < NEAR_MS
+            there = made.address("a")
+            assert least(lambda there=there: quickest("ping", "-n", "-c20", "-i0.1", there), NEAR_MS) < NEAR_MS
             take_down(lab_name)
             assert state(made) ^ before == set()
 
@@ -249,13 +256,7 @@ def state(made):
 
 def kill_agent(lab):
     """Kill the agent; its guardian puts everything back."""
-    name = LabDirectory("docker", lab.name).agent_name
-    agents = []
-    for process in Path("/proc").iterdir():
-        with suppress(OSError):  # it is no process, or has ended
-            if (process / "comm").read_text().strip() == name:
-                agents.append(int(process.name))
-    os.kill(min(agents), signal.SIGKILL)  # the guardian is its fork
+    os.kill(agent_process(lab.name), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("runtime", ["docker", pytest.param("netns", marks=pytest.mark.netns)])
@@ -263,7 +264,7 @@ def test_nothing_leaves_an_internal_network(runtime, beyond, lab_name):
     _, outside, machine = beyond
     with Lab.up(loads("name: shut\nnodes: {a: , b: }", "test.yml"), name=lab_name, runtime=runtime) as lab:
         gateway = lab.plan.networks[0].gateway
-        assert lab["a"].run(["ping", "-c1", "-W2", "b"]).status == 0
+        assert lab["a"].run(until_answered("b", count=1, interval_s=1)).status == 0
         for target in (gateway, machine, outside):
             assert lab["a"].run(["ping", "-c1", "-W1", target]).status != 0, target
         done = subprocess.run(["ping", "-c1", "-W1", lab.plan.node("a").interfaces[0].address], check=False)

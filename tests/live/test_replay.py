@@ -12,6 +12,7 @@ from testbed.runs import load
 from testbed.topology import loads
 from tests.conftest import remains
 from tests.live.command_line import run
+from tests.live.lateness import only_late
 
 pytestmark = pytest.mark.live
 
@@ -38,8 +39,8 @@ def test_an_export_is_all_that_is_needed_to_lose_the_same_packets(tmp_path, lab_
     topology.write_text(TEXT)
     options = ["--name", lab_name, "--runtime", "netns", "--engine", "userspace", "--only", "voice", "--capture", "b"]
     done = run("run", topology, *options, "--results", there, lab=lab_name)
-    assert done.returncode == 0, done.stdout + done.stderr
     first = load("latest", there)
+    assert done.returncode == 0 or only_late(first), done.stdout + done.stderr
     lost = first.summary("voice").number("lost")
     was = arrived(first.path)
     assert run("export", first.path, "-o", exported).stdout == f"{exported}\n"
@@ -47,8 +48,8 @@ def test_an_export_is_all_that_is_needed_to_lose_the_same_packets(tmp_path, lab_
     shutil.rmtree(there)
 
     done = run("replay", exported, "--results", here, "--json", lab=lab_name)
-    assert done.returncode == 0, done.stdout + done.stderr
     again = load("latest", here)
+    assert done.returncode == 0 or only_late(again), done.stdout + done.stderr
     assert again.plan.digest == first.plan.digest
     assert {link.engine for link in again.engines} == {"userspace"}
     assert [summary.workload for summary in again.summaries] == ["voice"]

@@ -45,9 +45,7 @@ def browser(request):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     lab, results = f"test-{secrets.token_hex(5)}", tmp_path_factory.mktemp("results")
-    done = run(
-        "run", "lossy", "--name", lab, "--runtime", "netns", "--only", "voice", "--results", results, timeout=PATIENCE_S
-    )
+    done = run("run", "lossy", "--name", lab, "--runtime", "netns", "--only", "voice", "--results", results)
     assert done.returncode in (0, 1), done.stderr
     assert nothing_remains(lab)
     made = run("report", lab, "--results", results)
