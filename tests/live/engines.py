@@ -96,6 +96,11 @@ class Engine:
         found += [f"volume {each}" for each in self.docker("volume", "ls", "-q", "--filter", label).split()]
         return found + [line for line in self.inside("ip", "link").splitlines() if f"testbed {lab} " in line]
 
+    def plug(self, *, is_in):
+        """Plug the machine's network cable in, or pull it out; its Docker Engine's Unix socket is not affected."""
+        state = "up" if is_in else "down"
+        run("nsenter", f"--net=/proc/{self.hub}/ns/net", "--", "ip", "link", "set", self.name, state)
+
     def stop(self):
         """Let the machine vanish, with everything that runs on it, as one does that loses its power."""
         if self.process.poll() is None:

@@ -13,7 +13,7 @@ import pytest
 from testbed import runs
 from tests.conftest import remains
 from tests.live import engines
-from tests.live.command_line import nothing_remains_on, run
+from tests.live.command_line import WAIT_S, begin, eventually, nothing_remains_on, run
 from tests.live.lateness import only_late
 
 pytestmark = [pytest.mark.live, pytest.mark.machines]
@@ -211,6 +211,26 @@ def test_a_router_that_restarts_gets_its_wires_back_and_down_leaves_nothing(wire
     assert (lab["healthy"], lab["problem"]) == (True, "")
     assert run("down", wired).returncode == 0
     assert nothing_remains_on(machines, wired)
+
+
+def test_a_swarm_that_is_too_busy_to_attach_containers_is_asked_again(machines, file, lab_name):
+    """As one whose manager does not answer: the cable of the other machine is out until the Docker Engine gives up."""
+    west = machines[1]
+    with begin("up", str(file), "--name", lab_name, "--verbose", lab=lab_name) as process:
+        said = []
+        for line in map(bytes.decode, process.stderr):
+            said.append(line)
+            if "create 1 networks" in line:
+                west.plug(is_in=False)
+            if "is asked again" in line:
+                west.plug(is_in=True)
+        status = process.wait(WAIT_S)
+    west.plug(is_in=True)
+    assert (status, any("is asked again" in line for line in said)) == (0, True), "".join(said)
+    assert eventually(lambda: answers(lab_name, "client", "server"))
+    assert min(round_trips_ms(lab_name)) >= 60
+    assert run("down", lab_name).returncode == 0
+    assert nothing_remains_on(machines, lab_name)
 
 
 @pytest.mark.parametrize(

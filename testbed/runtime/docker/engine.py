@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import struct
@@ -15,19 +16,25 @@ from docker import APIClient
 from docker.errors import APIError, DockerException
 from docker.utils import version_lt
 from requests.exceptions import RequestException
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_exponential
 
-from testbed.errors import LabError, MachineError
+from testbed.errors import LabError, MachineError, TestbedError
 from testbed.runtime.docker import endpoints, podman
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tenacity import RetryCallState
+
     from testbed.runtime.docker.endpoints import DockerEndpoint
+
+_log = logging.getLogger(__name__)
 
 _OLDEST_API = "1.41"
 _CALL_SECONDS = 120
-_PATIENCE_SECONDS = 20
+_PATIENCE_SECONDS, _LEAST_TRIES = 20, 3
+"""After both it gives up: one try may take as long, because the Docker Engine itself gives a Swarm 20 s."""
+
 _PING_SECONDS = 5
 _CONNECT_SECONDS = 15
 _INSTEAD = "without Docker use --runtime netns"
@@ -39,6 +46,19 @@ it has the next container at hand whenever a core is free."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
+
+_BUSY = (
+    "timeout",
+    "timed out",
+    "deadline exceeded",
+    "temporarily unavailable",
+    "resource busy",
+    "code = unavailable",  # a Swarm's manager, to which the connection is lost
+    "does not have a leader",  # while the managers of a Swarm choose one
+    "invalid cluster node while attaching",  # while it joins the Swarm again
+    "after successful attachment",  # the last container on this machine left the network meanwhile
+)
+"""In what the Docker Engine says while it is overloaded, or waits for others of its Swarm."""
 
 
 class DockerEngine:
@@ -134,7 +154,7 @@ class DockerEngine:
     def swarm_members(self) -> list[dict[str, Any]]:
         """Return the machines of the Swarm that it manages."""
         with refusals("nodes of the Swarm"):
-            found: list[dict[str, Any]] = self.api.nodes()
+            found: list[dict[str, Any]] = patiently(self.api.nodes)
         return found
 
     def containers(self, **labels: str | None) -> list[dict[str, Any]]:
@@ -193,24 +213,48 @@ def in_parallel(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> lis
 
 def patiently(call: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
     """Make a call that may be repeated, again while the Docker Engine says that it is busy; then raise what it says."""
-    retrying = Retrying(
+    return _retrying()(call, *args, **kwargs)
+
+
+def anew(make: Callable[[], _Result], undo: Callable[[], object]) -> _Result:
+    """Make something, anew while the Docker Engine says that it is busy; then raise what it says.
+
+    Args:
+        make: makes it.
+        undo: removes what a `make` that was refused has left.
+    """
+    return _retrying(undo)(make)
+
+
+def _retrying(undo: Callable[[], object] | None = None) -> Retrying:
+    def before_next(state: RetryCallState) -> None:
+        failed = state.outcome.exception() if state.outcome else None
+        _log.info("the Docker Engine is busy, and is asked again: %s", reason(failed) if failed else "")
+        if undo:
+            undo()
+
+    return Retrying(
         retry=retry_if_exception(is_passing),
         wait=wait_exponential(multiplier=0.05, max=1),
-        stop=stop_after_delay(_PATIENCE_SECONDS),
+        stop=stop_after_delay(_PATIENCE_SECONDS) & stop_after_attempt(_LEAST_TRIES),
+        before_sleep=before_next,
         reraise=True,
     )
-    return retrying(call, *args, **kwargs)
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether a refusal may pass: the Docker Engine is changing what it is asked about, or is overloaded."""
+def is_passing(error: BaseException | None) -> bool:
+    """Whether a refusal, or an error that came of one, may pass.
+
+    The Docker Engine is changing what it is asked about, or is overloaded, or the manager of its Swarm is.
+    """
+    while isinstance(error, TestbedError):
+        error = error.__context__
     if not isinstance(error, APIError):
         return False
     said = (error.explanation or "").lower()
     if error.status_code == 409:  # noqa: PLR2004  # Conflict
         return "in progress" in said
-    busy = ("timeout", "timed out", "deadline exceeded", "temporarily unavailable", "resource busy")
-    return error.is_server_error() and any(word in said for word in busy)
+    return error.is_server_error() and any(words in said for words in _BUSY)
 
 
 @contextmanager
@@ -222,7 +266,7 @@ def refusals(what: str, code: str = "docker-refused") -> Iterator[None]:
         raise LabError(code, f"{what}: {reason(error)}") from None
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Return the Docker Engine's own message in an error of its client."""
     if isinstance(error, APIError) and error.explanation:
         return error.explanation.strip()

@@ -9,26 +9,34 @@ agent knows.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
 
 from testbed.errors import LabError, MachineError
 from testbed.plan import addresses
-from testbed.runtime.docker import objects
-from testbed.runtime.docker.engine import patiently, refusals
+from testbed.runtime.docker import objects, removal
+from testbed.runtime.docker.engine import anew, patiently, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from testbed.plan.model import Plan
     from testbed.plan.nodes import Network, Node
     from testbed.runtime.docker.engine import DockerEngine
 
-_CHOICE_SECONDS, _POLL_SECONDS = 30, 0.05
+    _Result = TypeVar("_Result")
+
+_CHOICE_SECONDS, _POLL_SECONDS = 60, 0.05
+
+_TAKEN_FOR_DONE = "attaching to network failed"
+"""In what the Docker Engine says of an attachment that it has asked the Swarm for, and that did not come in time."""
 
 VXLAN_BYTES = 50
 """What the driver subtracts from its option `mtu`, for its headers (RFC 7348, section 5)."""
@@ -53,18 +61,21 @@ def create(engine: DockerEngine, plan: Plan, network: Network, machines: int) ->
     if network.subnet:
         own = reserved(plan, network, 2 * machines)
         pools.append(IPAMPool(subnet=network.subnet, gateway=network.gateway, iprange=str(own)))
+    name = objects.network_name(plan.lab, network.name)
+    make = partial(
+        engine.api.create_network,
+        name,
+        driver="overlay",
+        scope="swarm",
+        attachable=True,
+        internal=True,
+        ipam=IPAMConfig(pool_configs=pools),
+        options={"com.docker.network.driver.mtu": str(network.mtu + VXLAN_BYTES)},
+        labels=objects.labels(plan.lab, objects.NETWORK, network.name),
+    )
     try:
         with refusals(f"network {network.name}"):
-            engine.api.create_network(
-                objects.network_name(plan.lab, network.name),
-                driver="overlay",
-                scope="swarm",
-                attachable=True,
-                internal=True,
-                ipam=IPAMConfig(pool_configs=pools),
-                options={"com.docker.network.driver.mtu": str(network.mtu + VXLAN_BYTES)},
-                labels=objects.labels(plan.lab, objects.NETWORK, network.name),
-            )
+            anew(make, partial(removal.remove_network, engine, plan.lab, name))
     except LabError as error:
         raise objects.subnet_taken(network, error) from None
 
@@ -128,7 +139,8 @@ def _chosen_subnet(engine: DockerEngine, lab: str, network: str) -> IPv4Network:
     deadline = time.monotonic() + _CHOICE_SECONDS
     while True:
         with refusals(f"network {network}"):
-            found = engine.api.inspect_network(objects.network_name(lab, network))["IPAM"]["Config"]
+            described = patiently(engine.api.inspect_network, objects.network_name(lab, network))
+            found = described["IPAM"]["Config"]
         if found:
             return IPv4Network(found[0]["Subnet"])
         if time.monotonic() > deadline:
@@ -162,6 +174,36 @@ def reserved(plan: Plan, network: Network, count: int) -> IPv4Network:
     )
 
 
+def made(engine: DockerEngine, container: str, make: Callable[[], _Result]) -> _Result:
+    """Make and start a container on overlay networks, anew while the Swarm is too busy to attach it.
+
+    The Docker Engine gives the Swarm 20 s for that. After it, the same container can't be started any more: the engine
+    takes the attachment for done, without the addresses that the Swarm has not given. Trying to start it makes the
+    engine let go of that. If it does not before the Swarm's answer comes, it waits forever for somebody to take that,
+    and the Swarm keeps the network (`AttachNetwork` and `UpdateAttachment` in Moby's daemon/cluster/networks.go,
+    `findAndAttachNetwork` in daemon/container_operations.go).
+
+    Args:
+        engine: of the machine.
+        container: its name.
+        make: makes and starts it, which it tries once.
+
+    Raises:
+        LabError: `docker-refused`; what `make` raises.
+    """
+
+    def make_or_let_go() -> _Result:
+        try:
+            return make()
+        except (APIError, LabError) as error:
+            if _TAKEN_FOR_DONE in str(error):
+                with suppress(APIError):
+                    engine.api.start(container)
+            raise
+
+    return anew(make_or_let_go, partial(removal.remove_container, engine, container))
+
+
 def anchor(engine: DockerEngine, lab: str, networks: Sequence[str]) -> str:
     """Put an anchor on networks, and return the directory where the machine's sandboxes are.
 
@@ -173,19 +215,25 @@ def anchor(engine: DockerEngine, lab: str, networks: Sequence[str]) -> str:
     Raises:
         LabError: `docker-refused`.
     """
-    first, *others = networks
     with refusals("anchor"):
-        container = engine.api.create_container(
-            objects.OWN_IMAGE,
-            name=_anchor_name(lab),
-            labels=objects.labels(lab, objects.ANCHOR, "1"),
-            host_config=engine.api.create_host_config(network_mode=first, cap_drop=["ALL"]),
-        )["Id"]
-        for network in others:
-            engine.api.connect_container_to_network(container, network)
-        patiently(engine.api.start, container)
-        settings = engine.api.inspect_container(container)["NetworkSettings"]
+        settings = made(engine, _anchor_name(lab), partial(_make_anchor, engine, lab, networks))
     return str(PurePosixPath(settings["SandboxKey"]).parent)
+
+
+def _make_anchor(engine: DockerEngine, lab: str, networks: Sequence[str]) -> dict[str, Any]:
+    """Make and start an anchor, and return its `NetworkSettings`."""
+    first, *others = networks
+    container = engine.api.create_container(
+        objects.OWN_IMAGE,
+        name=_anchor_name(lab),
+        labels=objects.labels(lab, objects.ANCHOR, "1"),
+        host_config=engine.api.create_host_config(network_mode=first, cap_drop=["ALL"]),
+    )["Id"]
+    for network in others:
+        engine.api.connect_container_to_network(container, network)
+    engine.api.start(container)
+    settings: dict[str, Any] = engine.api.inspect_container(container)["NetworkSettings"]
+    return settings
 
 
 class Anchored(NamedTuple):

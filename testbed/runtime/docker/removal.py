@@ -11,7 +11,7 @@ from docker.errors import APIError, NotFound
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from testbed.errors import LabError
-from testbed.runtime.docker.engine import in_parallel, is_passing, reason
+from testbed.runtime.docker.engine import in_parallel, is_passing, patiently, reason, refusals
 from testbed.runtime.docker.objects import LAB
 
 if TYPE_CHECKING:
@@ -76,6 +76,28 @@ def remove_all(
             f"parts of lab {lab} still exist after {seconds:.0f} s: {'; '.join(refused) or 'they reappear'}",
             f"docker ps --all --filter label={LAB}={lab} lists its containers",
         ) from None
+
+
+def remove_container(engine: DockerEngine, name: str) -> None:
+    """Remove a container, if it is there.
+
+    Raises:
+        LabError: `docker-refused`.
+    """
+    with refusals(f"container {name}"), suppress(NotFound):
+        patiently(engine.api.remove_container, name, v=True, force=True)
+
+
+def remove_network(engine: DockerEngine, lab: str, name: str) -> None:
+    """Remove a network of a lab, if it is there.
+
+    Raises:
+        LabError: `docker-refused`.
+    """
+    for network in engine.networks(lab=lab):
+        if network["Name"] == name:
+            with refusals(f"network {name}"), suppress(NotFound):
+                patiently(engine.api.remove_network, network["Id"])
 
 
 def _disconnect(engine: DockerEngine, containers: Iterable[Mapping[str, Any]], networks: Container[str]) -> None:

@@ -19,7 +19,7 @@ from testbed.runtime.node_settings import all_paths, interfaces, known_addresses
 from testbed.runtime.readiness import Readiness, first_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
     from testbed.agent.client import Agent
@@ -117,11 +117,18 @@ class Starter:
         """Make a node's container, unless it runs already; its id and the pid of its first process."""
         if node.container:
             return _present_pid(self.engine, node)
+        if self.plan.hosts:
+            name = objects.container_name(self.plan.lab, node.name)
+            return overlays.made(self.engine, name, partial(self._make, node, self.engine.api.start))
+        return self._make(node, lambda container: patiently(self.engine.api.start, container))
+
+    def _make(self, node: Node, start: Callable[[str], None]) -> tuple[str, int]:
+        """Create a node's container, start it by `start`, and return its id and the pid of its first process."""
         image, hosts = self.images[node.name], self._hosts(node)
         container = objects.create_node(self.engine, self.plan, overlays.given_unseen(node, self.unseen), image, hosts)
         if self.plan.hosts:
             copies.put_files(self.engine, self.plan, node, container)
-        return container, _start_node(self.engine, node, container)
+        return container, _start_node(self.engine, node, container, start)
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
         networks = [
@@ -204,15 +211,15 @@ class Starter:
         )
 
 
-def _start_node(engine: DockerEngine, node: Node, container: str) -> int:
-    """Start a node's container and return the pid of its first process on the Docker Engine's machine.
+def _start_node(engine: DockerEngine, node: Node, container: str, start: Callable[[str], None]) -> int:
+    """Start a node's container by `start`; return the pid of its first process on the Docker Engine's machine.
 
     Raises:
         LabError: `docker-refused`; `port-in-use`; `node-exited`.
     """
     try:
         with refusals(f"node {node.name}"):
-            patiently(engine.api.start, container)
+            start(container)
     except LabError as error:
         raise services.explained(node, error, partial(services.holder, engine)) from None
     return _running_pid(engine, node, container)

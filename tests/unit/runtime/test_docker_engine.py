@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import LabError, MachineError
-from testbed.runtime.docker import DockerRuntime
+from testbed.runtime.docker import DockerRuntime, engine
 from testbed.runtime.docker.engine import DockerEngine, in_parallel, is_passing, refusals
 
 
@@ -62,12 +62,34 @@ def test_without_an_engine_there_is_nothing_to_use_and_nothing_to_remove(tmp_pat
         (500, "context deadline exceeded", True),
         (503, "i/o timeout", True),
         (500, "driver failed: device or resource busy", True),
+        (503, "rpc error: code = Unavailable desc = connection error", True),
+        (500, "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few", True),
+        (503, "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state.", False),
         (500, "OCI runtime create failed: no such file or directory", False),
         (404, "No such container, timeout", False),
     ],
 )
 def test_transient_errors_are_retried(status, text, expected):
     assert is_passing(answer(status, text)) is expected
+
+
+def test_what_is_refused_for_now_is_undone_and_made_anew_even_if_one_try_takes_all_the_time(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(engine, "_PATIENCE_SECONDS", 0)
+    done = []
+
+    def make():
+        done.append("make")
+        if done.count("make") < 3:
+            with refusals("anchor"):
+                raise answer(500, "attaching to network failed: context deadline exceeded")
+        return "made"
+
+    assert engine.anew(make, lambda: done.append("undo")) == "made"
+    assert done == ["make", "undo", "make", "undo", "make"]
+    assert (
+        "is asked again: docker-refused: anchor: attaching to network failed: context deadline exceeded" in caplog.text
+    )
 
 
 def test_other_errors_are_not_tried_again():
