@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import ClassVar, Literal
 
-from testbed import units
+from testbed import codec, units
 from testbed.decisive import ADDED
 from testbed.linux import capabilities
 
@@ -157,10 +157,11 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The condition on which a node counts as up; exactly one of the first five attributes is given.
+    """The condition on which a node counts as up; exactly one of the first six attributes is given.
 
     Attributes:
         tcp: this TCP port accepts a connection.
+        udp: a program has bound this UDP port, at all addresses or the node's first one; 0 is none.
         http: a GET of this path on `port` is answered with a status from 200 to 399.
         command: this command, run in the node, exits with status 0.
         log: a line of the node's output matches this regular expression.
@@ -178,6 +179,7 @@ class Ready:
     healthcheck: bool = field(default=False, metadata=ADDED)
     port: int = field(default=80, metadata=ADDED)
     interval_ns: int = field(default=100_000_000, metadata=ADDED)
+    udp: int = field(default=0, metadata={**ADDED, **codec.OMIT_DEFAULT})
 
     def __post_init__(self) -> None:
         """Refuse none or several conditions.
@@ -185,7 +187,7 @@ class Ready:
         Raises:
             ValueError: not exactly one is given.
         """
-        if sum(map(bool, (self.tcp, self.http, self.command, self.log, self.healthcheck))) != 1:
+        if sum(map(bool, (self.tcp, self.udp, self.http, self.command, self.log, self.healthcheck))) != 1:
             raise ValueError("a node is ready on exactly one condition")
 
     def __str__(self) -> str:
@@ -197,6 +199,8 @@ class Ready:
             return f"a line of its log matches {self.log}"
         if self.healthcheck:
             return "its image's HEALTHCHECK succeeds"
+        if self.udp:
+            return f"UDP port {self.udp} is bound"
         return f"TCP port {self.tcp} accepts a connection"
 
     @property

@@ -25,7 +25,7 @@ from testbed.errors import LabError, MachineError, TestbedError, UsageError
 if TYPE_CHECKING:
     from testbed.agent.messages import Call
 
-VERSION = 22
+VERSION = 23
 """Raised whenever a client and an agent of different ages would not understand each other."""
 
 READY = b"ready\n"

@@ -53,6 +53,7 @@ _FREQUENT = (
     messages.Sockets,
     messages.ReadState,
     messages.Statistics,
+    messages.UdpBound,
 )
 """Calls that come many times a second; they are logged where everything is."""
 
@@ -114,6 +115,7 @@ class AgentServer:
             messages.Meet: attachments.distant.meet,
             messages.Launch: self._commands.launch,
             messages.Accepts: self._accepts,
+            messages.UdpBound: self._udp_bound,
             messages.NextHops: self._next_hops,
             messages.HttpStatus: self._http_status,
             messages.Distances: lambda call: distances.measure(self._wiring.main, call),
@@ -224,6 +226,9 @@ class AgentServer:
 
     async def _accepts(self, call: messages.Accepts) -> bool:
         return probes.accepts(self._wiring.node(call.node).network, call.address, call.port)
+
+    async def _udp_bound(self, call: messages.UdpBound) -> tuple[str, ...]:
+        return probes.udp_bound(self._wiring.node(call.node).network, call.port)
 
     async def _next_hops(self, call: messages.NextHops) -> dict[str, dict[str, tuple[str, ...]]]:
         return {name: routes.next_hops(self._wiring.node(name), addresses) for name, addresses in call.nodes.items()}

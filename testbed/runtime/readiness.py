@@ -29,6 +29,7 @@ _ATTEMPT_SECONDS = 5
 
 _LAST_LINES = 10
 _LOOPBACK = "127.0.0.1"
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  # they are compared, not listened on
 _SUCCESSES = range(200, 400)
 
 
@@ -95,6 +96,8 @@ class Readiness:
         if ready.tcp:
             met = self.agent.call(messages.Accepts(node=node.name, address=address, port=ready.tcp))
             return "" if met else "no connection was accepted"
+        if ready.udp:
+            return _lacks_port(self.agent.call(messages.UdpBound(node=node.name, port=ready.udp)), address)
         if ready.http:
             call = messages.HttpStatus(node=node.name, address=address, port=ready.port, path=ready.http)
             status = self.agent.call(call)
@@ -130,7 +133,7 @@ class Readiness:
         except TestbedError:  # the reason counts
             lines = []
         hint = "check the condition, or raise ready.timeout"
-        if ready.tcp or ready.http:
+        if ready.tcp or ready.udp or ready.http:
             hint = "check that its program listens on that port, on all addresses, or raise ready.timeout"
         return LabError(
             "not-ready",
@@ -138,6 +141,13 @@ class Readiness:
             f"{_indented(lines, '; its last log lines:') or '; its log is empty'}",
             hint,
         )
+
+
+def _lacks_port(bound: tuple[str, ...], address: str) -> str:
+    """Return what is wrong with the addresses to which a UDP port is bound; empty if datagrams to `address` arrive."""
+    if {address, *_ALL_ADDRESSES} & set(bound):
+        return ""
+    return f"it was bound at {', '.join(bound)} only, not at {address}" if bound else "no program had bound it"
 
 
 def first_address(plan: Plan, node: str) -> str:

@@ -90,9 +90,12 @@ class BuildKeys(Model):
 
 
 class ReadyKeys(Model):
-    """When a node counts as up: on one of the first five."""
+    """When a node counts as up: on one of the first six."""
 
     tcp: Port | None = key("TCP port that must accept a connection", default=None, example=5432)
+    udp: Port | None = key(
+        "UDP port that a program must have bound, at all addresses or the node's first one", default=None, example=53
+    )
     http: RequestPath | None = key("Path for which `port` must answer with a status from 200 to 399", default=None)
     command: Command = key("Command that must exit with status 0 in the node", default=())
     log: LogPattern | None = key("Regular expression that a line of its output must match", default=None)
@@ -107,7 +110,7 @@ class ReadyKeys(Model):
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
-        ways = ("tcp", "http", "command", "log", "healthcheck")
+        ways = ("tcp", "udp", "http", "command", "log", "healthcheck")
         given = [name for name in ways if getattr(self, name)]
         if len(given) != 1:
             said = f"has {' and '.join(given)}" if given else f"has none of {', '.join(ways)}"
@@ -123,6 +126,7 @@ class ReadyKeys(Model):
         """The condition, as it is in a plan."""
         return services.Ready(
             tcp=self.tcp,
+            udp=self.udp or 0,
             http=self.http or "",
             command=self.command,
             log=self.log or "",

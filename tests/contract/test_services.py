@@ -43,6 +43,14 @@ nodes:
     user: www-data
     command: [sh, -c, "echo spoken > /dev/stdout; exec sleep 1000"]
     ready: {log: spoken, timeout: 60s}
+  late:
+    command: [python3, -c, "import socket, time; time.sleep(1); s = socket.socket(type=socket.SOCK_DGRAM); \
+      s.bind(('', 5353)); s.sendto(*s.recvfrom(9)); time.sleep(1000)"]
+    ready: {udp: 5353, timeout: 60s}
+  asker:
+    setup: [[python3, -c, "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(60); \
+      s.sendto(b'once', ('late', 5353)); assert s.recv(9) == b'once'"]]
+    depends_on: [late]
   loose: {depends_on: {app: {condition: service_started}}, ready: {command: [ping, -c1, server], timeout: 60s}}
 """
 
@@ -103,6 +111,12 @@ def test_a_node_starts_when_those_that_it_depends_on_are_ready(services):
     assert said(lab, "app", "cat", "/var/tmp/page") == "from this machine\n"
 
 
+def test_a_node_is_ready_when_its_udp_port_is_bound(services):
+    lab, _ = services
+    bound = said(lab, "late", "ss", "--udp", "--listening", "--numeric", "--no-header")
+    assert re.search(r"0\.0\.0\.0:5353\b", bound)  # and the one datagram of the asker was answered
+
+
 @pytest.fixture(params=RUNTIMES)
 def up(request, lab_name, tmp_path):
     yield lambda node: Lab.up(
@@ -124,6 +138,7 @@ SAYING = """
     [
         ("http: /, port: 8080", r"GET / on port 8080 succeeds\): there was no answer"),
         ("command: [sh, -c, 'echo no; exit 3']", r"succeeds\): status 3: no"),
+        ("udp: 53", r"UDP port 53 is bound\): no program had bound it"),
         ("log: finished", r"matches finished\): there was no such line"),
     ],
 )
@@ -131,6 +146,17 @@ def test_a_condition_that_is_never_met_is_told_with_the_log_and_undone(up, lab_n
     with pytest.raises(LabError, match=rf"(?s)node a was not ready within 300 ms .*{found}; its last log.*starting up"):
         up(f"{SAYING}, ready: {{{ready}, timeout: 300ms}}")
     assert remains(lab_name) == []
+
+
+def test_a_udp_port_that_only_the_node_itself_reaches_or_a_peer_is_not_ready(up):
+    bind = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.1', 5353))"
+    peer = "p = socket.socket(type=socket.SOCK_DGRAM); p.bind(('', 5354)); p.connect(('127.0.0.1', 9))"
+    setup = "setup: [['sh', '-c', 'until [ -e /var/tmp/bound ]; do sleep 0.05; done']]"
+    command = f"{bind}; {peer}; open('/var/tmp/bound', 'w'); import time; time.sleep(1000)"
+    node = f'tmpfs: /var/tmp, command: [python3, -c, "{command}"], {setup}'
+    for port, found in ((5353, r"it was bound at 127\.0\.0\.1 only, not at 198\."), (5354, "no program had bound it")):
+        with pytest.raises(LabError, match=rf"not-ready: .*UDP port {port} is bound\): {found}"):
+            up(f"{node}, ready: {{udp: {port}, timeout: 300ms}}")
 
 
 def test_setup_that_fails_is_told_and_undone(up, lab_name):

@@ -59,6 +59,7 @@ from testbed.agent.messages.probes import (
     NextHops,
     ProbeNat,
     Reaches,
+    UdpBound,
 )
 from testbed.agent.messages.processes import Exit, Launch, ProcessEvent, Spawn, StartEndpoint, StopCommands, Tell
 from testbed.agent.messages.sockets import NodeSockets, Sockets, TcpConnection
@@ -159,5 +160,6 @@ __all__ = [
     "Tell",
     "TimelineEvent",
     "Tunnel",
+    "UdpBound",
     "WatchedNetwork",
 ]

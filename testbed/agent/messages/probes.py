@@ -13,6 +13,13 @@ class Accepts(Call[bool], frozen=True, kw_only=True):
     port: int
 
 
+class UdpBound(Call[tuple[str, ...]], frozen=True, kw_only=True):
+    """Ask to which addresses programs of a node have bound a UDP port, for datagrams of any sender."""
+
+    node: str
+    port: int
+
+
 class FoundAddress(Payload, frozen=True, kw_only=True):
     """An IPv4 address of a node's interface, which is not the loopback; `mtu` is bytes of an IP packet."""
 

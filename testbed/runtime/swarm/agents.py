@@ -40,7 +40,14 @@ _ROUND_TRIPS = 10
 
 _QUESTIONS = 3
 
-_OF_NODE = (messages.Accepts, messages.HttpStatus, messages.Look, messages.ProbeNat, messages.Reaches)
+_OF_NODE = (
+    messages.Accepts,
+    messages.HttpStatus,
+    messages.Look,
+    messages.ProbeNat,
+    messages.Reaches,
+    messages.UdpBound,
+)
 
 
 class SpreadAgent(Agent):

@@ -107,6 +107,7 @@ def test_the_environment_comes_before_files_and_later_files_before_earlier(direc
     ("ready", "expected"),
     [
         ("{tcp: 80}", Ready(tcp=80, timeout_ns=10_000 * MS)),
+        ("{udp: 53}", Ready(tcp=None, udp=53, timeout_ns=10_000 * MS)),
         ("{http: /x, port: 8080, timeout: 1s}", Ready(tcp=None, http="/x", port=8080, timeout_ns=1000 * MS)),
         (
             "{command: [a, b], interval: 1s}",
@@ -165,7 +166,11 @@ ERRORS = [
     ("labels: {^testbed.lab: x}", "bad-value", "testbed's own"),
     ("entrypoint: ^[]", "wrong-length", "at least 1"),
     ("ready: ^{tcp: 80, http: /}", "several-conditions", "has tcp and http"),
-    ("ready: ^{timeout: 1s}", "missing-key", "has none of tcp, http"),
+    ("ready: ^{tcp: 53, udp: 53}", "several-conditions", "has tcp and udp"),
+    ("ready: ^{timeout: 1s}", "missing-key", "has none of tcp, udp, http"),
+    ("ready: {udp: ^0}", "out-of-range", "at least 1"),
+    ("ready: {udp: ^dns}", "wrong-type", "whole number"),
+    ("ready: ^{udp: 53, port: 80}", "contradiction", "http's"),
     ("ready: ^{tcp: 80, port: 80}", "contradiction", "http's"),
     ("ready: {log: ^'('}", "bad-value", "no regular expression"),
     ("ready: {healthcheck: ^false}", "bad-value", "must be true"),
