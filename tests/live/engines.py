@@ -9,6 +9,7 @@ namespace connects them.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -22,6 +23,7 @@ from pathlib import Path
 from tests import directories
 
 START_SECONDS = 60
+OVERLAY_TRIES = 5
 AHEAD_SECONDS = 86_400
 """How far the monotonic clock of the second machine is ahead; that of the third twice as far, and so on."""
 
@@ -73,6 +75,30 @@ class Engine:
         done = subprocess.run(command, capture_output=True, check=False, **{"text": True, **options})
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout.strip()
+
+    def start_on_overlays(self, name, *options):
+        """Start a container on overlay networks, made anew as long as the Swarm is too busy to attach it in time."""
+        for _ in range(OVERLAY_TRIES):
+            self.docker("create", "--name", name, *options)
+            if self._busy_at("start", name):
+                self._busy_at("start", name)  # which makes it let go of the attachment: see overlays.made
+                self.docker("rm", "--force", name)
+            else:
+                return
+        raise AssertionError(f"{name} could not be attached in {OVERLAY_TRIES} tries")
+
+    def restart(self, *names):
+        """Restart containers, as often as it takes until the Swarm attaches them in time."""
+        for name in names:
+            tries = ["restart", *["start"] * OVERLAY_TRIES]
+            assert any(not self._busy_at(verb, name, "--time=0" if verb == "restart" else "") for verb in tries)
+
+    def _busy_at(self, verb, name, *options):
+        """Whether the Swarm is too busy to attach a container in time, or has not let go of it yet."""
+        argv = ["docker", "--host", self.address, verb, *filter(None, options), name]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert not done.returncode or re.search("deadline exceeded|network .* not found", done.stderr), done.stderr
+        return done.returncode != 0
 
     def inside(self, *argv):
         """Run a command in the machine's network namespace."""

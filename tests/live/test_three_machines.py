@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.live, pytest.mark.machines]
 
 NAMES = ("east", "west", "south")
 SECONDS = 300
-LATE_MS = 1_000
+TRIES = 3
+LATE_MS = 60_000
 """How late a busy machine may make the fastest of many packets."""
 
 NODES = """
@@ -52,10 +53,16 @@ def written(tmp_path, name, head):
 
 
 def verdicts(file, lab_name, results, *options):
-    """The digest of the plan, the links, all of which are as requested or come late, and the expectations."""
-    done = run("run", file, "--name", lab_name, "--results", str(results), *options, timeout=SECONDS)
-    found = runs.load(results / "latest")
-    assert done.returncode == 0 or only_late(found), done.stdout + done.stderr
+    """The digest of the plan, the links, all of which are as requested or come late, and the expectations.
+
+    A run is repeated whose check had no time for all links: then it has no verdict.
+    """
+    for _ in range(TRIES):
+        done = run("run", file, "--name", lab_name, "--results", str(results), *options, timeout=SECONDS)
+        found = runs.load(results / "latest")
+        assert done.returncode == 0 or only_late(found), done.stdout + done.stderr
+        if not any(check.skipped for check in found.checks):
+            break
     links = [check.full_name for check in found.checks if not check.skipped]
     return found.plan_digest, links, [(outcome.expectation, outcome.passed) for outcome in found.outcomes]
 
