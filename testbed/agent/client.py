@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from testbed.endpoint.spec import Spec
 
-_HELLO_SECONDS = 5
-"""In which an agent says hello, whatever else it does."""
+_HELLO_SECONDS = 30
+"""In which an agent says hello: it may be making very many links, or get no processor, at that moment."""
+
+HURRIED_SECONDS = 5
+"""In which it has to where its state is only shown, or where it is to end anyway."""
 
 _SILENCE_SECONDS = 30
 """Without a word from a call, after which the agent is asked whether it still answers."""
-
-_BUSY_SECONDS = 30
-"""In which it then has to: it may be making very many links at that moment."""
 
 _Process = TypeVar("_Process", bound=RemoteProcess)
 
@@ -85,16 +85,16 @@ class Agent:
         """
         return _result(call, self._open())
 
-    def hello(self) -> AgentStatus:
+    def hello(self, within_s: float | None = None) -> AgentStatus:
         """Ask for the state of the agent.
+
+        Args:
+            within_s: how long it may be silent, half a minute by default.
 
         Raises:
             LabError: `agent-gone`; `agent-stuck`; `agent-differs`, it is of another version.
         """
-        return self._hello(_HELLO_SECONDS)
-
-    def _hello(self, seconds: float) -> AgentStatus:
-        connection = ClientConnection(self._connect(), seconds)
+        connection = ClientConnection(self._connect(), _HELLO_SECONDS if within_s is None else within_s)
         try:
             connection.send(protocol.call(messages.Hello()))
             answer = connection.receive()
@@ -113,7 +113,7 @@ class Agent:
         return protocol.read(answer.result, AgentStatus, "result of hello")
 
     def _open(self) -> ClientConnection:
-        return ClientConnection(self._connect(), _SILENCE_SECONDS, lambda: self._hello(_BUSY_SECONDS))
+        return ClientConnection(self._connect(), _SILENCE_SECONDS, self.hello)
 
     def endpoint(self, node: str, spec: Spec) -> RemoteEndpoint:
         """Start the endpoint program in a node."""

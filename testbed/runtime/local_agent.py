@@ -107,15 +107,20 @@ def start(runtime: str, lab: str, *, isolate: bool, leads_out: bool = False, doc
     return Agent.at(directory.socket)
 
 
-def connect(runtime: str, lab: str) -> Agent:
+def connect(runtime: str, lab: str, within_s: float | None = None) -> Agent:
     """Return a connection to the agent of a lab that is up.
+
+    Args:
+        runtime: its name.
+        lab: its name.
+        within_s: how long the agent may be silent, see `Agent.hello`.
 
     Raises:
         UsageError: `no-such-lab`.
         LabError: `agent-gone` where there is a lab but its agent does not answer.
     """
     agent = _agent(runtime, lab)
-    agent.hello()
+    agent.hello(within_s)
     return agent
 
 

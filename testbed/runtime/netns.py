@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 from testbed.agent import messages, node_logs, protocol
+from testbed.agent.client import HURRIED_SECONDS
 from testbed.errors import LabError, TestbedError, unknown_node
 from testbed.runtime import (
     Availability,
@@ -122,7 +123,7 @@ class NetnsRuntime:
 
     def _status(self, lab: str) -> LabStatus:
         try:
-            agent = self.connect(lab)
+            agent = local_agent.connect(self.name, lab, HURRIED_SECONDS)
             hello, attachments = agent.hello(), agent.call(messages.ReadAttachments(settled=False))
         except TestbedError as error:
             problem = (

@@ -18,7 +18,7 @@ from tenacity import RetryError, Retrying, retry_if_result, wait_fixed
 import testbed
 from testbed import logs
 from testbed.agent import journal, messages, protocol
-from testbed.agent.client import Agent
+from testbed.agent.client import HURRIED_SECONDS, Agent
 from testbed.agent.client_connection import gone
 from testbed.errors import LabError, TestbedError, UsageError
 from testbed.runtime import local_agent
@@ -192,8 +192,13 @@ def _listens(engine: DockerEngine, container: str) -> bool | None:
     return True
 
 
-def connect(engine: DockerEngine, lab: str) -> Agent:
+def connect(engine: DockerEngine, lab: str, within_s: float | None = None) -> Agent:
     """Connect to the agent of a lab, whether it is in a container or not.
+
+    Args:
+        engine: the Docker Engine.
+        lab: its name.
+        within_s: how long an agent that is a process may be silent, see `Agent.hello`.
 
     Raises:
         UsageError: `no-such-lab`.
@@ -204,7 +209,7 @@ def connect(engine: DockerEngine, lab: str) -> Agent:
             raise gone()
         return Agent(lambda: _Channel(engine, container["Id"]))
     try:
-        return local_agent.connect(_RUNTIME, lab)
+        return local_agent.connect(_RUNTIME, lab, within_s)
     except UsageError:  # this user has no directory of the lab
         if engine.containers(lab=lab) or engine.networks(lab=lab):
             raise gone() from None
@@ -219,8 +224,8 @@ def end(engine: DockerEngine, lab: str) -> bool:
     """
     container = _container(engine, lab)
     try:
-        agent = connect(engine, lab)
-        complete = agent.hello().is_up
+        agent = connect(engine, lab, HURRIED_SECONDS)
+        complete = agent.hello(HURRIED_SECONDS).is_up
         if container:
             agent.call(messages.Shutdown())
             engine.api.wait(container["Id"], timeout=_END_SECONDS)

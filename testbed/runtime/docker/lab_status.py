@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.agent import messages
+from testbed.agent.client import HURRIED_SECONDS
 from testbed.errors import MachineError, TestbedError
 from testbed.runtime import LabStatus, failures, state
 from testbed.runtime.docker import agents, objects
@@ -67,7 +68,7 @@ def _status(
     held: Mapping[str, str] = {}
     try:
         agent = connect(lab)
-        hello, attachments = agent.hello(), agent.call(messages.ReadAttachments(settled=False))
+        hello, attachments = agent.hello(HURRIED_SECONDS), agent.call(messages.ReadAttachments(settled=False))
         held = hello.held
         notes = (*attachments.notes, *failures.held_by_faults(lab, held))
         if not hello.is_up:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from testbed import logs
 from testbed.agent import messages
+from testbed.agent.client import HURRIED_SECONDS
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.plan.members import held_plan
 from testbed.runtime import Availability, ExpectedProject, LabStatus, machine_routes, state
@@ -204,7 +205,7 @@ class DockerRuntime:
 
     def labs(self) -> list[LabStatus]:
         """Return all labs that have a container, a network or a directory."""
-        return lab_status.of_all(lambda: self._engine, self.connect)
+        return lab_status.of_all(lambda: self._engine, self._connect_hurriedly)
 
     def holds(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
@@ -212,7 +213,10 @@ class DockerRuntime:
 
     def status(self, lab: str) -> LabStatus:
         """Return the state of one lab."""
-        return lab_status.of_one(self._engine, lab, self.connect)
+        return lab_status.of_one(self._engine, lab, self._connect_hurriedly)
+
+    def _connect_hurriedly(self, lab: str) -> Agent:
+        return agents.connect(self._engine, lab, HURRIED_SECONDS)
 
     def moment(self, lab: str) -> str:  # noqa: ARG002
         """See `testbed.runtime.Runtime`."""

@@ -102,9 +102,9 @@ class SpreadAgent(Agent):
         result: Result = self._answers[type(call)](call)
         return result
 
-    def hello(self) -> AgentStatus:
+    def hello(self, within_s: float | None = None) -> AgentStatus:
         """See `Agent`."""
-        return _merged_status(self._of_each(lambda _, agent: agent.hello()))
+        return _merged_status(self._of_each(lambda _, agent: agent.hello(within_s)))
 
     def endpoint(self, node: str, spec: Spec) -> RemoteEndpoint:
         """See `Agent`. The lines of the endpoint are moved to the nodes' clock, its start to the machine's."""

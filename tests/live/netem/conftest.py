@@ -20,6 +20,7 @@ from testbed.engines.userspace.packet_sockets import open_input, open_output
 from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.impairments import Impairments
 from testbed.linux import namespaces
+from tests import pings
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_TIMESTAMPNS = 32, 33, 35  # asm-generic/socket.h
 QUIET_S = 1.0
@@ -115,10 +116,20 @@ class ShapedPath:
         """What ping prints."""
         return self.start(self.a, "ping", "-n", *arguments, ADDRESS_B).communicate()[0]
 
+    def pinged(self, count, interval_s):
+        """The round-trip times of so many packets, ms. None of them is lost."""
+        command = pings.until_answered(ADDRESS_B, count=count, interval_s=interval_s)
+        return pings.complete(self.start(self.a, *command).communicate()[0], count)
+
+    def echos(self):
+        """How many echo requests a has sent."""
+        [number] = re.findall(r"IcmpOutEchos +(\d+)", self.run(self.a, "nstat", "-asz", "IcmpOutEchos"))
+        return int(number)
+
     @staticmethod
     def round_trips(text):
         """Round-trip times in ms by sequence number, in the order of the answers, from what ping prints."""
-        return {int(number): float(time) for number, time in re.findall(r"icmp_seq=(\d+) .*time=([\d.]+) ms", text)}
+        return pings.round_trips(text)
 
     @contextlib.contextmanager
     def inside(self, namespace):
@@ -156,11 +167,11 @@ class ShapedPath:
 
     @staticmethod
     def until(condition):
-        for _ in range(100):
+        for _ in range(1200):
             if condition():
                 return
             time.sleep(0.05)
-        pytest.fail("it did not come to that within 5 s")
+        pytest.fail("it did not come to that within a minute")
 
 
 def arrivals(receiver):

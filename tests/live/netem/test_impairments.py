@@ -115,7 +115,7 @@ def test_duplicates_share_the_bottleneck(path):
             bottleneck=Bottleneck(rate=FixedRate(bps=20 * MBIT), queue_bytes=50_000),
         )
     )
-    assert path.ping("-c", "20", "-i", "0.01", "-W", "1").count("(DUP!)") >= 19  # ping ends at the first of the last
+    assert path.ping("-c", "20", "-i", "0.01", "-w", "60").count("(DUP!)") >= 19  # ping ends at the first of the last
     before = path.counted()
     assert len(path.send(20)) == 40
     assert path.counted().packets_out == before.packets_out + 40

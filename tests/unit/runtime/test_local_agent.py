@@ -118,9 +118,24 @@ def test_a_stopped_agent_counts_as_stuck_and_is_ended(agent, lab_name, monkeypat
     assert local_agent.stop("netns", lab_name)
 
 
+def test_an_agent_that_is_held_up_for_seconds_is_waited_for_unless_in_a_hurry(agent, lab_name):
+    """As in a guest whose only processor had other work: there a watch of nodes called it stuck after 5 s."""
+    pids = local_agent._pids(LabDirectory("netns", lab_name).agent_name)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    go_on = threading.Timer(client.HURRIED_SECONDS + 1, lambda: [os.kill(pid, signal.SIGCONT) for pid in pids])
+    go_on.start()
+    try:
+        with pytest.raises(LabError, match="agent-stuck"):
+            local_agent.connect("netns", lab_name, 0.1)
+        assert local_agent.status("netns", lab_name).lab == lab_name
+    finally:
+        go_on.join()
+
+
 def test_no_call_waits_for_a_stopped_agent_for_ever(agent, lab_name, monkeypatch):
     monkeypatch.setattr(client, "_SILENCE_SECONDS", 0.2)
-    monkeypatch.setattr(client, "_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(client, "_HELLO_SECONDS", 0.2)
     for pid in local_agent._pids(LabDirectory("netns", lab_name).agent_name):
         os.kill(pid, signal.SIGSTOP)
     with pytest.raises(LabError, match="agent-stuck"):
