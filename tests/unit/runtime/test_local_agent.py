@@ -123,7 +123,12 @@ def test_an_agent_that_is_held_up_for_seconds_is_waited_for_unless_in_a_hurry(ag
     pids = local_agent._pids(LabDirectory("netns", lab_name).agent_name)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    go_on = threading.Timer(client.HURRIED_SECONDS + 1, lambda: [os.kill(pid, signal.SIGCONT) for pid in pids])
+
+    def let_go_on():
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+    go_on = threading.Timer(client.HURRIED_SECONDS + 1, let_go_on)
     go_on.start()
     try:
         with pytest.raises(LabError, match="agent-stuck"):
