@@ -211,7 +211,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """How a node is made and started, beside its image, command, environment and limits.
+    """How a node is made and started, beside its image, command, environment, CPU time and memory.
 
     Paths are as the file gives them, so the digest covers paths, not the content of files.
 
@@ -222,6 +222,8 @@ class Service:
         working_dir: where commands start; empty is the image's, or the topology's directory.
         cap_add, cap_drop: capabilities beside Docker's default, or less; without CAP_.
         privileged: all capabilities and devices of the machine.
+        cpuset: the CPUs that its processes may use, in the kernel's form `0-1,3`; empty is all.
+        pids_limit: the most processes and threads that it may have at a time; 0 is unlimited.
         extra_hosts: names and addresses for /etc/hosts.
         dns: addresses of name servers.
         hostname: empty is the node's name.
@@ -249,6 +251,8 @@ class Service:
     devices: tuple[Device, ...] = ()
     privileged: bool = False
     ulimits: tuple[Ulimit, ...] = ()
+    cpuset: str = ""
+    pids_limit: int = 0
     extra_hosts: tuple[tuple[str, str], ...] = ()
     dns: tuple[str, ...] = ()
     hostname: str = ""
@@ -277,6 +281,11 @@ class Service:
             elif isinstance(value, tuple):
                 text = ", ".join("=".join(each) if isinstance(each, tuple) else str(each) for each in value)
             yield key, text
+
+    @property
+    def is_confined(self) -> bool:
+        """Whether it may not use all CPUs, or have as many processes as there can be."""
+        return bool(self.cpuset or self.pids_limit)
 
     @property
     def restarts(self) -> bool:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 CERTAIN = 1 << 32
 """The probability 1 in the unit of every probability here, 1/2^32 (netem's own, so that both engines draw alike)."""
@@ -165,3 +165,34 @@ def parse_cpus(text: str) -> int:
     if value.denominator != 1:
         raise ValueError(f'"{text}" is finer than 0.001, the smallest step there is')
     return int(value)
+
+
+_MOST_CPUS = 1 << 13
+"""That Linux can be built for (CONFIG_NR_CPUS on x86)."""
+
+
+def parse_cpu_set(text: str) -> tuple[int, ...]:
+    """Parse numbers of CPUs (`0-1,3`, the kernel's format of lists), in ascending order; ValueError if invalid."""
+    found = set[int]()
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", part.strip())
+        if match is None:
+            raise ValueError("which is not a list of CPUs")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"and {first} is more than {last}")
+        found.update(range(first, last + 1))
+    if max(found) >= _MOST_CPUS:
+        raise ValueError(f"and the last CPU that a machine may have is {_MOST_CPUS - 1}")
+    return tuple(sorted(found))
+
+
+def format_cpu_set(cpus: Iterable[int]) -> str:
+    """Return numbers of CPUs, in ascending order, as the kernel writes them: `0-1,3`."""
+    ranges: list[list[int]] = []
+    for cpu in cpus:
+        if ranges and cpu == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [cpu]
+        else:
+            ranges.append([cpu])
+    return ",".join("-".join(map(str, ends)) for ends in ranges)

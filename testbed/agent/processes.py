@@ -191,7 +191,7 @@ def _send(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def refused(node: NodeNamespaces, number: int, file: str) -> UsageError:
+def refused(node: NodeNamespaces, number: int, file: str) -> LabError | UsageError:
     """Return why a command could not be started, from the system's error and the file that it is about."""
     if file == node.directory:
         return UsageError(
@@ -204,6 +204,9 @@ def refused(node: NodeNamespaces, number: int, file: str) -> UsageError:
         return UsageError("command-not-found", f"no such file or directory: {file}")
     if number == errno.EACCES and "/" not in file:  # execvp says so too where it may not look into a directory of PATH
         return UsageError("command-not-found", f"no {file} in PATH that may be run")
+    if number == errno.EAGAIN:  # fork(2)
+        message = f"node {node.name} has as many processes as its pids_limit, or ulimit nproc, lets it have"
+        return LabError("too-many-processes", message, "raise that limit")
     if not number:  # it failed between fork and exec
         return UsageError("command-refused", f"the node's user or one of its ulimits was refused: {file}")
     return UsageError("command-refused", f"not allowed to run {file}: {os.strerror(number)}")

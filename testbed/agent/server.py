@@ -28,8 +28,10 @@ from testbed.agent import (
 )
 from testbed.agent.connection import ServerConnection, accepted
 from testbed.agent.faults import ContainerControl, NodeControl, NodeFaults, OwnNodeControl
+from testbed.agent.journal import JOURNAL
 from testbed.agent.lab_reports import LabReports
 from testbed.agent.node_commands import PROCESS_CALLS, NodeCommands
+from testbed.agent.node_groups import NodeGroups
 from testbed.errors import LabError, TestbedError
 
 if TYPE_CHECKING:
@@ -94,8 +96,9 @@ class AgentServer:
         self._way_out = way_out
         self._isolated = isolated
         self._commands = NodeCommands(wiring, directory, isolated=isolated)
+        self._groups = NodeGroups(lab, self._commands, directory / JOURNAL)
         control: NodeControl = (
-            OwnNodeControl(wiring, self._commands, lab, directory)
+            OwnNodeControl(wiring, self._commands, self._groups)
             if isolated
             else ContainerControl(wiring, self._commands, attachments, links.journal)
         )
@@ -208,6 +211,7 @@ class AgentServer:
         if self._way_out:
             await self._way_out.open(call.networks, call.publications, call.name_server)
         for node in call.nodes:
+            self._groups.confine(node.name, node.surroundings)
             if node.packet_filter:
                 packet_filters.install(self._wiring, node.name, node.packet_filter)
             routes.install(self._wiring.node(node.name), node.routes)

@@ -186,6 +186,8 @@ def _deploy(one: NodeMaker, path: Path) -> None:
         one.cpus((*limits, "cpus"))
     if source.get((*limits, "memory")) is not None:
         one.size((*limits, "memory"), "memory")
+    if source.get((*limits, "pids")) is not None:
+        one.pids_limit((*limits, "pids"))
     if source.get((*path, "replicas")) is not None:
         _scale(one, (*path, "replicas"))
     for key in source.mapping(path):
@@ -224,11 +226,13 @@ _TRANSLATORS: dict[str, Callable[[NodeMaker, Path], None]] = {
     "build": _build,
     "container_name": _container_name,
     "cpus": NodeMaker.cpus,
+    "cpuset": _under_its_name(NodeMaker.text),
     "deploy": _deploy,
     "env_file": _env_files,
     "extra_hosts": _extra_hosts,
     "healthcheck": NodeMaker.healthcheck,
     "mem_limit": partial(NodeMaker.size, key="memory"),
+    "pids_limit": NodeMaker.pids_limit,
     "ports": _ports,
     "privileged": _under_its_name(NodeMaker.flag),
     "pull_policy": NodeMaker.pull_policy,
@@ -240,9 +244,9 @@ _TRANSLATORS: dict[str, Callable[[NodeMaker, Path], None]] = {
 
 _OTHERS = """
 annotations attach blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period
-cpu_rt_runtime cpu_shares cpuset credential_spec develop device_cgroup_rules dns_opt dns_search domainname gpus
+cpu_rt_runtime cpu_shares credential_spec develop device_cgroup_rules dns_opt dns_search domainname gpus
 group_add init ipc isolation label_file mac_address mem_reservation mem_swappiness memswap_limit models
-oom_kill_disable oom_score_adj pid pids_limit post_start pre_stop provider read_only runtime security_opt
+oom_kill_disable oom_score_adj pid post_start pre_stop provider read_only runtime security_opt
 stop_grace_period storage_opt use_api_socket userns_mode uts volumes_from
 """
 _LINKS = "nodes on one network reach each other by their names"

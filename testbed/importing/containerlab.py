@@ -35,6 +35,7 @@ _TRANSLATED = {
     "entrypoint": "entrypoint",
     "user": "user",
     "cpu": "cpus",
+    "cpu-set": "cpuset",
     "memory": "memory",
     "shm-size": "shm_size",
     "restart-policy": "restart",
@@ -57,7 +58,7 @@ _MERGED = {
 """Keys whose values at all levels count."""
 
 _OTHERS = """
-SANs aliases auto-remove certificate components config cpu-set enforce-startup-config extras kernel publish
+SANs aliases auto-remove certificate components config enforce-startup-config extras kernel publish
 runtime sandbox security-opt suppress-startup-config tmpfs type
 """
 _WITHOUT_COUNTERPART = {

@@ -106,6 +106,17 @@ class NodeMaker:
         except ValueError:
             self.source.error(path, "bad-value", f"is {quote(text)}, which is no number of cores", "write it like 0.5")
 
+    def pids_limit(self, path: Path) -> None:
+        """A number of processes; less than 1 is no limit."""
+        text = self.source.text(path)
+        try:
+            number = int(text)
+        except ValueError:
+            self.source.error(path, "bad-value", f"is {quote(text)}, which is no number", "write it like 100")
+            return
+        if number > 0:
+            self.set("pids_limit", number, path)
+
     def env_file(self, path: Path, name: str) -> None:
         """A file of variables, which has to be there."""
         file = self.base / name

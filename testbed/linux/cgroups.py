@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed import units
 from testbed.errors import LabError, MachineError
 
 if TYPE_CHECKING:
@@ -177,17 +178,51 @@ def limit_cpus(group: Path, cpus_milli: int) -> None:
 
     Args:
         group: its directory.
-        cpus_milli: in thousandths of a core, at least 10.
+        cpus_milli: in thousandths of a core, at least 10; 0 is no limit.
 
     Raises:
         MachineError: `no-limits`, the kernel refuses.
+        LabError: `limit-not-set`.
     """
-    quota_us = max(cpus_milli * PERIOD_US // 1000, _LEAST_QUOTA_US)
+    quota_us = max(cpus_milli * PERIOD_US // 1000, _LEAST_QUOTA_US) if cpus_milli else None
     if (group / "cpu.max").exists():
-        write(group / "cpu.max", f"{quota_us} {PERIOD_US}")
+        write(group / "cpu.max", f"{quota_us or 'max'} {PERIOD_US}")
     else:
         write(group / "cpu.cfs_period_us", f"{PERIOD_US}")
-        write(group / "cpu.cfs_quota_us", f"{quota_us}")
+        write(group / "cpu.cfs_quota_us", f"{quota_us or -1}")
+
+
+def cpus_of(group: Path) -> tuple[int, ...]:
+    """Return the numbers of the CPUs that groups in a group with the controller `cpuset` may have."""
+    files = (group / name for name in ("cpuset.cpus.effective", "cpuset.effective_cpus"))  # versions 2 and 1
+    text = next(file for file in files if file.exists()).read_text("ascii").strip()
+    return units.parse_cpu_set(text) if text else ()
+
+
+def limit_cpu_set(group: Path, cpus: str) -> None:
+    """Limit which CPUs the processes of a group may use; they have all memory of the group that it is in.
+
+    Args:
+        group: its directory.
+        cpus: their numbers, in the kernel's form: `0-1,3`.
+
+    Raises:
+        MachineError: `no-limits`, the kernel refuses.
+        LabError: `limit-not-set`.
+    """
+    if (group / "cpuset.effective_mems").exists():  # version 1, where a new group has neither
+        write(group / "cpuset.mems", (group.parent / "cpuset.effective_mems").read_text("ascii").strip())
+    write(group / "cpuset.cpus", cpus)
+
+
+def limit_processes(group: Path, most: int) -> None:
+    """Limit how many processes and threads a group has at a time.
+
+    Raises:
+        MachineError: `no-limits`, the kernel refuses.
+        LabError: `limit-not-set`.
+    """
+    write(group / "pids.max", f"{most}")
 
 
 def write(file: Path, text: str) -> None:

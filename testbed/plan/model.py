@@ -226,9 +226,10 @@ class Plan:
 
     @property
     def limited(self) -> frozenset[str]:
-        """The nodes with limits on CPU time or memory, at first or during a run."""
+        """The nodes with limits on CPUs, CPU time, memory or processes, at first or during a run."""
         throttled = {fault.node for fault in self.faults if isinstance(fault, Throttle)}
-        return frozenset(throttled | {node.name for node in self.nodes if node.cpus_milli or node.memory_bytes})
+        limited = (node.name for node in self.nodes if node.cpus_milli or node.memory_bytes or node.service.is_confined)
+        return frozenset(throttled.union(limited))
 
     @property
     def clocked(self) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """What network namespaces can do of a plan's service keys: mounts, users and limits; the rest is refused.
 
-Checks run before anything is made: file system, users and limits of the nodes are this machine's.
+Checks run before anything is made: file system, users, CPUs and limits of the nodes are this machine's.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed import units
 from testbed.agent import messages
 from testbed.errors import MachineError
-from testbed.linux import clock
+from testbed.linux import cgroups, clock
 from testbed.runtime import local_files, name_servers
 from testbed.runtime.node_settings import own_addresses
 from testbed.services import CAPABILITIES, Tmpfs, Volume
@@ -45,7 +46,7 @@ def require(plan: Plan) -> None:
 
     Raises:
         MachineError: `needs-containers`; `missing-files`; `no-such-target`, `no-such-user`, `not-permitted`;
-            `no-clock`, `no-compiler`.
+            `no-clock`, `no-compiler`; `no-limits`, `too-few-cpus`.
     """
     if plan.clocked:
         clock.library()
@@ -61,6 +62,8 @@ def require(plan: Plan) -> None:
             _require_user(node)
         for limit in node.service.ulimits:
             _require_limit(node, limit)
+        if node.service.is_confined:
+            _require_groups(node)
     local_files.require(plan)
 
 
@@ -143,6 +146,26 @@ def _require_limit(node: Node, limit: Ulimit) -> None:
         )
 
 
+def _require_groups(node: Node) -> None:
+    """Require that cgroups can limit the CPUs and the number of the processes of a node."""
+    if node.service.pids_limit:
+        _place(node, "pids_limit", "pids")
+    if node.service.cpuset:
+        able = cgroups.cpus_of(_place(node, "cpuset", "cpuset"))
+        if missing := sorted(set(units.parse_cpu_set(node.service.cpuset)) - set(able)):
+            has = units.format_cpu_set(able)
+            said = f"node {node.name} has a cpuset with CPU {units.format_cpu_set(missing)}, and this machine has {has}"
+            raise MachineError("too-few-cpus", said, f"name CPUs of {has}")
+
+
+def _place(node: Node, key: str, controller: str) -> Path:
+    """Return where the cgroup of a node can be made, for one of its keys."""
+    try:
+        return cgroups.place(controller)
+    except MachineError as error:
+        raise MachineError(error.code, f"node {node.name} has {key}, and {error.message}", error.hint) from None
+
+
 def _ids(user: str) -> tuple[int, int, tuple[int, ...]]:
     """Return the ids of `user` or `user:group`, by name or number, and those of the user's further groups.
 
@@ -190,6 +213,8 @@ def surroundings(plan: Plan, node: Node, directory: Path) -> messages.Surroundin
         capabilities=_capabilities(service),
         privileged=service.privileged,
         shm_bytes=service.shm_bytes,
+        cpuset=service.cpuset,
+        pids_limit=service.pids_limit,
     )
 
 

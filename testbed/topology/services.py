@@ -36,7 +36,19 @@ from testbed.topology.service_values import (
     directory_of,
     located,
 )
-from testbed.topology.values import Command, Flag, Name, Port, RequestPath, SomeDuration, SomeSize, Text, Variable
+from testbed.topology.values import (
+    Command,
+    Count,
+    CpuSet,
+    Flag,
+    Name,
+    Port,
+    RequestPath,
+    SomeDuration,
+    SomeSize,
+    Text,
+    Variable,
+)
 
 
 def form_tag(value: object) -> str:
@@ -174,6 +186,10 @@ class ServiceKeys(Model):
     devices: tuple[DeviceText, ...] = key("Devices of this machine", default=())
     privileged: Flag = key("Whether it has all capabilities and devices", default=False)
     ulimits: Mapping[UlimitName, UlimitValue] = key("Resource limits of its processes", default={})
+    cpuset: CpuSet | None = key("CPUs of the machine that its processes may use", default=None)
+    pids_limit: Count | None = key(
+        "The most processes and threads that it may have at a time", default=None, example=100
+    )
     extra_hosts: Hosts = key("Further names for its /etc/hosts, with their addresses", default={})
     dns: Annotated[tuple[Ip, ...], OneOrMany(_TEXT)] = key("Addresses of name servers", default=())
     hostname: OwnHostName | None = key("Its host name; the node's name unless given", default=None)
@@ -225,6 +241,8 @@ class ServiceKeys(Model):
             ulimits=tuple(
                 services.Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in self.ulimits.items()
             ),
+            cpuset=self.cpuset or "",
+            pids_limit=self.pids_limit or 0,
             extra_hosts=_pairs(self.extra_hosts),
             dns=self.dns,
             hostname=self.hostname or "",

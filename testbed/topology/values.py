@@ -148,6 +148,14 @@ def _cpus(value: object) -> int:
     return milli
 
 
+def _cpu_set(value: object) -> str:
+    text = text_of(value, "numbers of CPUs")
+    try:
+        return units.format_cpu_set(units.parse_cpu_set(text))
+    except ValueError as error:
+        raise fault(f"is {quote(text)}, {error}", "write it like 0-1,3; the first CPU is 0") from None
+
+
 def _burst(value: object) -> Fraction:
     text = text_of(value, "a number of packets")
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or Fraction(text) < 1:
@@ -279,6 +287,7 @@ DatagramSize = Annotated[int, _quantity(units.SIZE, least=16, most=65507)]
 """Bytes of a UDP or ICMP payload: at least a sequence number and a time, at most what IPv4 carries."""
 Probability = Annotated[int, _quantity(units.PROBABILITY)]
 Cpus = Annotated[int, Reader(_cpus, {"type": "number", "exclusiveMinimum": 0, "examples": [0.5]})]
+CpuSet = Annotated[str, Reader(_cpu_set, {"type": ["string", "integer"], "examples": ["0-1,3"]})]
 Burst = Annotated[Fraction, Reader(_burst, {"type": "number", "minimum": 1, "maximum": 999_999, "examples": [4]})]
 Command = Annotated[
     tuple[str, ...],

@@ -1,7 +1,7 @@
 import pytest
 
 from testbed.impairments import CERTAIN
-from testbed.units import DURATION, PROBABILITY, RATE, SIZE, parse_cpus
+from testbed.units import DURATION, PROBABILITY, RATE, SIZE, format_cpu_set, parse_cpu_set, parse_cpus
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,12 @@ def test_cpus():
         parse_cpus("half")
     with pytest.raises(ValueError, match=r"finer than 0\.001"):
         parse_cpus("0.0001")
+
+
+def test_cpu_sets():
+    assert parse_cpu_set("0-1,3") == (0, 1, 3)
+    assert parse_cpu_set("8191,3, 2-4") == (2, 3, 4, 8191)
+    assert [format_cpu_set(parse_cpu_set(text)) for text in ("1,0,3", "5", "0-2,4-5")] == ["0-1,3", "5", "0-2,4-5"]
+    for wrong in ("", "x", "1-", "-1", "1,,2", "0-1-2", "3-1", "8192"):
+        with pytest.raises(ValueError, match=r"CPU|more than"):
+            parse_cpu_set(wrong)

@@ -18,8 +18,6 @@ from testbed.agent import device_requests
 from testbed.agent.faults import clocks, disks
 from testbed.agent.faults.disks import Disks
 from testbed.agent.faults.names import Names
-from testbed.agent.faults.node_groups import NodeGroups
-from testbed.agent.journal import JOURNAL
 from testbed.errors import LabError, MachineError
 from testbed.linux import cgroups, clock
 
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from testbed.agent.node_commands import NodeCommands
+    from testbed.agent.node_groups import NodeGroups
     from testbed.agent.nodes import NodeNamespaces
     from testbed.agent.wiring import Wiring
     from testbed.faults import NameFault
@@ -35,11 +34,11 @@ if TYPE_CHECKING:
 class OwnNodeControl:
     """See `NodeControl`."""
 
-    def __init__(self, wiring: Wiring, commands: NodeCommands, lab: str, directory: Path) -> None:
-        """Control the nodes of a lab; `directory` is the lab's."""
+    def __init__(self, wiring: Wiring, commands: NodeCommands, groups: NodeGroups) -> None:
+        """Control the nodes of a lab."""
         self._wiring = wiring
         self._commands = commands
-        self._groups = NodeGroups(lab, commands, directory / JOURNAL)
+        self._groups = groups
         self._names = Names(wiring)
         self._disks = Disks()
 
@@ -89,7 +88,7 @@ class OwnNodeControl:
             cgroups.limit_cpus(group, cpus_milli)
             self._groups.fill(node, group)
         else:
-            self._groups.give_up(node, "cpu")
+            self._groups.free(node)
         return time.monotonic_ns()
 
     async def set_names(self, node: str, wrong: Mapping[str, NameFault]) -> int:

@@ -122,6 +122,8 @@ class Surroundings(Payload, frozen=True, kw_only=True):
         tmpfs: directories in memory.
         user: ids of the user, the group and further groups of its commands; None is those of the agent.
         limits: of its commands.
+        cpuset: the CPUs that its processes may use; empty is all.
+        pids_limit: the most processes and threads that it may have at a time; 0 is unlimited.
         capabilities: that its commands can have.
         privileged: they see the machine's devices, and may change its settings.
         shm_bytes: size of /dev/shm; 0 is the kernel's default.
@@ -136,6 +138,8 @@ class Surroundings(Payload, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
     privileged: bool = False
     shm_bytes: int = 0
+    cpuset: str = ""
+    pids_limit: int = 0
 
 
 class NewNode(Payload, frozen=True, kw_only=True):

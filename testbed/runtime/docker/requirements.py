@@ -1,4 +1,4 @@
-"""What a plan needs of a Docker Engine and this machine: files, images, limits on CPU time and memory."""
+"""What a plan needs of a Docker Engine and this machine: files, images, limits on CPUs, memory and processes."""
 
 from __future__ import annotations
 
@@ -47,6 +47,10 @@ def require(engine: DockerEngine, plan: Plan) -> None:
     for node, cpus_milli in asked.items():
         if node.memory_bytes and not info["MemoryLimit"]:
             raise _no_limit(node, "memory", "memory")
+        if node.service.cpuset and not info["CPUSet"]:
+            raise _no_limit(node, "the CPUs it may use", "cpuset")
+        if node.service.pids_limit and not info["PidsLimit"]:
+            raise _no_limit(node, "processes", "pids_limit")
         if any(cpus_milli) and not info["CpuCfsQuota"]:
             raise _no_limit(node, "CPU time", "cpus")
         if max(cpus_milli) > info["NCPU"] * 1000:

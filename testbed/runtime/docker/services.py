@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from docker.types import Mount, Ulimit
 
+from testbed.errors import MachineError
 from testbed.runtime import local_files, ports
 from testbed.runtime.docker.engine import in_parallel, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from testbed.errors import LabError
+    from testbed.errors import LabError, TestbedError
     from testbed.plan.model import Plan
     from testbed.plan.nodes import Node
     from testbed.runtime.docker.engine import DockerEngine
@@ -53,7 +54,7 @@ def labels(node: Node) -> dict[str, str]:
 
 
 def host_options(plan: Plan, node: Node, hosts: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return arguments of `create_host_config`; limits on CPU, memory and sysctls are not among them.
+    """Return arguments of `create_host_config`; limits on CPU time and memory, and sysctls, are not among them.
 
     Args:
         plan: of the lab.
@@ -76,6 +77,8 @@ def host_options(plan: Plan, node: Node, hosts: Sequence[tuple[str, str]]) -> di
         "devices": [f"{each.host}:{each.container}:{each.permissions}" for each in service.devices] or None,
         "privileged": service.privileged,
         "ulimits": [Ulimit(name=each.name, soft=each.soft, hard=each.hard) for each in service.ulimits] or None,
+        "cpuset_cpus": service.cpuset or None,
+        "pids_limit": service.pids_limit or None,
         "extra_hosts": [f"{name}:{address}" for name, address in (*service.extra_hosts, *hosts)] or None,
         "dns": list(service.dns) or None,
         "restart_policy": {"Name": policy, "MaximumRetryCount": int(count or 0)} if policy else None,
@@ -97,6 +100,13 @@ def copy_name(plan: Plan, source: str) -> str:
     """Return the name of the Docker Engine's volume with a copy of a directory of this machine."""
     place = str(local_files.located(plan, source).resolve())
     return f"testbed-{plan.lab}.{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+
+
+def refused(node: Node, error: LabError) -> TestbedError:
+    """Return the error of a container that the Docker Engine refused to create: of CPUs that its machine has not."""
+    if not node.service.cpuset or "CPUs are not available" not in error.message:
+        return error
+    return MachineError("too-few-cpus", f"{error.message} (its cpuset)", "name CPUs of those that are available")
 
 
 def explained(node: Node, error: LabError, holder: Callable[[PublishedPort], str]) -> LabError:

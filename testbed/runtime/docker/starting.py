@@ -125,7 +125,11 @@ class Starter:
     def _make(self, node: Node, start: Callable[[str], None]) -> tuple[str, int]:
         """Create a node's container, start it by `start`, and return its id and the pid of its first process."""
         image, hosts = self.images[node.name], self._hosts(node)
-        container = objects.create_node(self.engine, self.plan, overlays.given_unseen(node, self.unseen), image, hosts)
+        seen = overlays.given_unseen(node, self.unseen)
+        try:
+            container = objects.create_node(self.engine, self.plan, seen, image, hosts)
+        except LabError as error:
+            raise services.refused(node, error) from None
         if self.plan.hosts:
             copies.put_files(self.engine, self.plan, node, container)
         return container, _start_node(self.engine, node, container, start)

@@ -57,6 +57,7 @@ CLAB = "name: x\ntopology:\n  nodes:\n    a: {kind: linux, image: i}\n    b: {ki
         (COMPOSE + "extends: {service: other}", "4:5", "unsupported"),
         (COMPOSE + "command: 'a \"b'", "4:14", "bad-value"),
         (COMPOSE + "mem_limit: much", "4:16", "bad-value"),
+        (COMPOSE + "pids_limit: many", "4:17", "bad-value"),
         (COMPOSE + "healthcheck: {test: [curl]}", "4:25", "bad-value"),
         (COMPOSE + "healthcheck: {test: x, interval: 5 minutes}", "4:38", "bad-value"),
         (COMPOSE + "privileged: maybe", "4:17", "wrong-type"),
@@ -173,6 +174,18 @@ def test_every_note_stands_in_the_topology_too(make):
         assert f"# {note.code} (line {note.line}): {note.message.removeprefix('services.web.')}" in (
             result.text.replace("\n  #   ", " ")
         )
+
+
+def test_limits_on_cpus_and_processes_are_taken_over(nodes):
+    one, notes = nodes(COMPOSE + "cpuset: 0,2-3\n    deploy: {resources: {limits: {pids: 50}}}\n")
+    web = one.nodes["web"]
+    assert (web.cpuset, web.pids_limit, notes) == ("0,2-3", 50, [])
+    for written, limit in (("100", 100), ("-1", None), ("0", None)):
+        other, notes = nodes(COMPOSE + f"pids_limit: {written}\n")
+        assert (other.nodes["web"].pids_limit, notes) == (limit, [])
+    routers, notes = nodes("name: c\ntopology: {nodes: {a: {kind: linux, image: x, cpu-set: '0-1'}}}")
+    assert routers.nodes["a"].cpuset == "0-1"
+    assert not [note for note in notes if "cpu-set" in note]
 
 
 def test_text_that_looks_like_something_else_stays_text(nodes):

@@ -1,4 +1,4 @@
-"""The cgroups of nodes of namespaces: made when a fault limits a node, removed when it ends."""
+"""The cgroups of nodes of namespaces: made for limits of the file, and for faults as long as they last."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from testbed.linux import cgroups
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from testbed.agent.messages.creation import Surroundings
     from testbed.agent.node_commands import NodeCommands
 
 
@@ -58,21 +59,51 @@ class NodeGroups:
         except OSError as error:
             raise LabError("limit-not-set", f"node {node}: the kernel moves no process to {group}: {error}") from None
 
+    def confine(self, node: str, surroundings: Surroundings) -> None:
+        """Give a node that has no processes yet the groups for the limits of the file.
+
+        Raises:
+            MachineError: `no-limits`.
+            LabError: `limit-not-set`.
+        """
+        if surroundings.cpuset:
+            cgroups.limit_cpu_set(self.of(node, "cpuset"), surroundings.cpuset)
+        if surroundings.pids_limit:
+            cgroups.limit_processes(self.of(node, "pids"), surroundings.pids_limit)
+        if procs := self._procs(node):
+            self._commands.limit(node, procs)
+
+    def free(self, node: str) -> None:
+        """End the limit on the CPU time of a node; do nothing if it has none.
+
+        Raises:
+            MachineError: `no-limits`.
+            LabError: `limit-not-set`.
+        """
+        if group := self._groups.get((node, "cpu")):
+            cgroups.limit_cpus(group, 0)
+            self.give_up(node, "cpu")
+
     def give_up(self, node: str, controller: str) -> None:
-        """Remove the group of a node, whose processes go on without its limits; do nothing if it has none.
+        """Remove the group of a node that has no limits any more; do nothing if it has none.
+
+        With version 2 of cgroups, all controllers of a node have one group, which goes with the last of them.
 
         Raises:
             LabError: `limit-not-set`.
         """
         if group := self._groups.pop((node, controller), None):
             self._commands.limit(node, self._procs(node))
+            if group / "cgroup.procs" in self._procs(node):
+                return
             try:
                 cgroups.remove(group)
             except OSError as error:
                 raise LabError("limit-not-set", f"node {node}: cgroup {group} can't be removed: {error}") from None
 
     def _procs(self, node: str) -> tuple[Path, ...]:
-        return tuple(group / "cgroup.procs" for (name, _), group in self._groups.items() if name == node)
+        found = (group / "cgroup.procs" for (name, _), group in self._groups.items() if name == node)
+        return tuple(dict.fromkeys(found))
 
     def close(self) -> None:
         """Remove all groups.
