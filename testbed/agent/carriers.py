@@ -236,4 +236,8 @@ def refusals(what: Port | LinkKey | str) -> Iterator[None]:
                 "its node",
                 "spread the nodes over several networks",
             ) from None
+        if error.errno in (errno.ENODEV, errno.ENXIO):  # since it was looked for
+            raise LabError(
+                "port-gone", f"{what}: its port has just gone: {error.strerror}", "it works again as soon as it is back"
+            ) from None
         raise LabError("impairments-not-applied", f"{what}: the kernel refused: {error}") from None

@@ -123,8 +123,10 @@ def test_shell_on_a_terminal(lab):
     terminal.resize(40, 120)
 
     assert eventually(sized("40 120"))
-    terminal.type("sleep 1000\n")
-    terminal.read_until("sleep 1000\r\n")
+    unique = f"9{secrets.randbelow(10**9)}"
+    terminal.type(f"sleep {unique}\n")
+    terminal.read_until(f"sleep {unique}\r\n")
+    assert eventually(lambda: running(unique))
     terminal.type("\x03")  # Ctrl-C is for the program in the node
     terminal.read_until(r"[#$] $")
     terminal.type("exit 7\n")
