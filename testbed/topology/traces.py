@@ -67,7 +67,7 @@ def opportunities(file: BinaryIO) -> Opportunities:
             if any(map(gt, times, islice(times, 1, None))) or times[-1] >= _LATEST_MS:
                 raise ValueError  # noqa: TRY301
             times_ns.extend(time * _MILLISECOND for time in islice(times, bool(times_ns), None))
-        except ValueError:  # comments, empty lines, or an error to find
+        except (ValueError, OverflowError):  # comments, empty lines, or an error to find
             for place, entry in _entries(lines, number + 1):
                 times_ns.append(_opportunity(place, entry, times_ns[-1] if times_ns else 0))
         number += len(lines)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import assume, given, reject
+from hypothesis import assume, example, given, reject
 from hypothesis import strategies as st
 
 from testbed import codec
@@ -116,6 +116,7 @@ def test_any_change_gives_impairments_or_a_usage_error(keys, name, data):
     st.text() | st.text(alphabet="0123456789.,ms% \n-#t"),
     st.sampled_from([opportunities, rates, delay_steps, losses, lambda file: delays(file, "")]),
 )
+@example(str(1 << 63), opportunities)
 def test_any_text_is_a_trace_or_a_value_error(text, parse):
     with suppress(ValueError):
         assert parse(BytesIO(text.encode(errors="surrogatepass")))
