@@ -12,6 +12,9 @@ from tests.conftest import ROOT
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
 EXAMPLE = ROOT / "examples" / "retrying-client"
+ATTEMPTS = 3
+"""A machine that is late by a second cuts the link when all orders are placed, and the bug does not show."""
+
 LOST_ANSWERS = "test_every_order_counts_once_although_answers_are_lost_for_two_seconds"
 
 
@@ -29,7 +32,10 @@ def suite(project, *argv):
 def test_its_bug_shows_on_a_bad_network_only(project):
     own = suite(project, "tests/test_orders.py")
     assert own.returncode == 0, own.stdout + own.stderr
-    bad = suite(project, "tests/test_orders_on_a_bad_network.py", "-k", LOST_ANSWERS)
+    for _ in range(ATTEMPTS):
+        bad = suite(project, "tests/test_orders_on_a_bad_network.py", "-k", LOST_ANSWERS)
+        if bad.returncode:
+            break
     assert bad.returncode == 1, bad.stdout + bad.stderr
     assert "assert ['13'] == ['12']" in bad.stdout
     accepted = re.findall(r"^accepted (\S+), key", bad.stdout, re.MULTILINE)
