@@ -140,3 +140,15 @@ def test_a_command_that_its_limit_lets_a_node_not_start_is_an_error_that_says_so
     with pytest.raises(LabError, match="too-many-processes: node a has as many processes as its pids_limit"):
         Lab.up(loads(text, "x.yml"), name=lab_name, runtime="netns")
     assert remains(lab_name) == groups(lab_name) == []
+
+
+@pytest.mark.netns
+@pytest.mark.skipif(os.geteuid() != 0, reason="this needs root")
+@pytest.mark.parametrize("kernel", ["here", pytest.param("in the guest", marks=pytest.mark.netem)])
+def test_a_limit_on_processes_outlasts_one_on_cpu_time(kernel, lab_name):
+    """The guest has version 2 of cgroups, where both are limits of one group; it has no controller of CPUs."""
+    text = f"name: x\nnodes: {{a: {{pids_limit: {MOST}}}}}"
+    with Lab.up(loads(text, f"{kernel}.yml"), name=lab_name, runtime="netns") as lab:
+        lab.bring_about("a", "cpus", 0.5, "1ms")
+        assert forked(lab, "a")[1] == ["EAGAIN"]
+    assert groups(lab_name) == []
