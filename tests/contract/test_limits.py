@@ -12,6 +12,7 @@ import pytest
 
 from testbed.errors import LabError, MachineError
 from testbed.lab import Lab
+from testbed.linux import cgroups
 from testbed.topology import loads
 from tests import directories
 from tests.conftest import agent_process, remains, unused_name
@@ -54,12 +55,21 @@ pytestmark = pytest.mark.live
 
 @pytest.fixture(scope="module", params=RUNTIMES)
 def lab(request):
-    if request.param == "netns" and os.geteuid() != 0:
-        pytest.skip("cgroups of namespaces need root")
+    if request.param == "netns":
+        require_groups("cpuset", "pids")
     with unused_name() as name:
         with Lab.up(loads(TEXT, "limits.yml"), name=name, runtime=request.param) as one:
             yield one
         assert groups(name) == []
+
+
+def require_groups(*controllers):
+    """Skip where this machine has no cgroups to limit nodes of namespaces by, or this user may make none."""
+    try:
+        for controller in controllers:
+            cgroups.place(controller)
+    except MachineError as error:
+        pytest.skip(error.message)
 
 
 def groups(name):
@@ -116,7 +126,9 @@ def endpoints(namespace):
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_cpus_that_the_machine_has_not_are_an_error_before_anything_is_made(runtime, lab_name):
+def test_cpus_that_the_machine_has_not_are_an_error(runtime, lab_name):
+    if runtime == "netns":
+        require_groups("cpuset")
     text = "name: x\nnodes: {a: {cpuset: '0,8000-8001'}}"
     with pytest.raises(MachineError, match=r"too-few-cpus: .*(CPU 8000-8001, and|requested 0,8000-8001, available)"):
         Lab.up(loads(text, "x.yml"), name=lab_name, runtime=runtime)
@@ -124,8 +136,8 @@ def test_cpus_that_the_machine_has_not_are_an_error_before_anything_is_made(runt
 
 
 @pytest.mark.netns
-@pytest.mark.skipif(os.geteuid() != 0, reason="this needs root")
 def test_a_killed_agent_leaves_no_group_of_limits_when_its_lab_is_down(lab_name):
+    require_groups("cpuset", "pids")
     with Lab.up(loads("name: k\nnodes: {a: {cpuset: 0, pids_limit: 9}}", "k.yml"), name=lab_name, runtime="netns"):
         assert groups(lab_name)
         os.kill(agent_process(lab_name), signal.SIGKILL)
@@ -134,8 +146,7 @@ def test_a_killed_agent_leaves_no_group_of_limits_when_its_lab_is_down(lab_name)
 
 @pytest.mark.netns
 def test_a_command_that_its_limit_lets_a_node_not_start_is_an_error_that_says_so(lab_name):
-    if os.geteuid() != 0:
-        pytest.skip("cgroups of namespaces need root")
+    require_groups("pids")
     text = "name: x\nnodes: {a: {pids_limit: 1, command: [sleep, '9']}}"
     with pytest.raises(LabError, match="too-many-processes: node a has as many processes as its pids_limit"):
         Lab.up(loads(text, "x.yml"), name=lab_name, runtime="netns")
@@ -143,10 +154,10 @@ def test_a_command_that_its_limit_lets_a_node_not_start_is_an_error_that_says_so
 
 
 @pytest.mark.netns
-@pytest.mark.skipif(os.geteuid() != 0, reason="this needs root")
 @pytest.mark.parametrize("kernel", ["here", pytest.param("in the guest", marks=pytest.mark.netem)])
 def test_a_limit_on_processes_outlasts_one_on_cpu_time(kernel, lab_name):
     """The guest has version 2 of cgroups, where both are limits of one group; it has no controller of CPUs."""
+    require_groups("cpu", "pids")
     text = f"name: x\nnodes: {{a: {{pids_limit: {MOST}}}}}"
     with Lab.up(loads(text, f"{kernel}.yml"), name=lab_name, runtime="netns") as lab:
         lab.bring_about("a", "cpus", 0.5, "1ms")
