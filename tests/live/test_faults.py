@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import ROOT, missing, remains
 from tests.live.command_line import (
     COMMAND,
-    PATIENCE_S,
+    WAIT_S,
     begin,
     down_twice,
     eventually,
@@ -91,7 +91,7 @@ def undisturbed_s(runtime):
         with begin(*up_of(file.name, lab, runtime), lab=lab) as process:
             process.stdout.readline()
             begun = time.monotonic()
-            assert process.wait(PATIENCE_S) == 0, process.stderr.read()
+            assert process.wait(WAIT_S) == 0, process.stderr.read()
             taken = time.monotonic() - begun
         run("down", lab)
     return taken
@@ -103,7 +103,7 @@ def disturbed(command, lab, number, delay_s):
         process.stdout.readline()
         time.sleep(delay_s)
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=PATIENCE_S)
+        _, stderr = process.communicate(timeout=WAIT_S)
     return process.returncode, stderr.decode()
 
 
@@ -153,7 +153,7 @@ def test_run_disturbed(runtime, written, lab_name, number, finished):
         if finished == "check":
             assert eventually(lambda: running("testbed.endpoint", processes(lab_name)))
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=PATIENCE_S)
+        _, stderr = process.communicate(timeout=WAIT_S)
     assert b"Traceback" not in stderr
     if number == signal.SIGKILL:
         down_twice(lab_name)
@@ -283,13 +283,14 @@ def test_a_lab_that_is_coming_up_is_not_called_broken(written, lab_name):
     with begin(*up_of(path, lab_name, "netns"), lab=lab_name) as process:
         try:
             coming_up = f"coming up (pid {process.pid}, since "
-            assert eventually(lambda: f"{lab_name:<20} netns   {coming_up}" in run("ps").stdout)
+            assert eventually(lambda: f"{lab_name:<20} netns   {coming_up}" in run("ps").stdout or process.poll())
+            assert process.poll() is None, process.stderr.read()
             examined = run("doctor").stdout
             assert f"{lab_name} is {coming_up}" in examined
             assert f"testbed down {lab_name}" not in examined
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=PATIENCE_S)
+            process.communicate(timeout=WAIT_S)
     assert nothing_remains(lab_name)
 
 
@@ -317,7 +318,7 @@ def test_from_a_directory_that_is_deleted(written, lab_name):
 
     def gone(*argv):
         command = ["sh", "-c", go, f"{path}.gone", *COMMAND, *argv]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
 
     assert gone("ps").returncode == 0
     done = gone("exec", lab_name, "a", "--", "true")
@@ -336,7 +337,7 @@ def test_where_nothing_can_be_written_to_run(written, lab_name):
         script = f'mount {options} && mount --options remount,bind,ro /run && exec "$0" "$@"'
         for argv in (["up", written(TOPOLOGY), "--name", lab_name, "--runtime", "netns"], ["down", lab_name]):
             command = ["unshare", "--mount", "sh", "-c", script, *COMMAND, *argv]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=WAIT_S)
             assert done.returncode == 3, done.stderr
             said = r"state-not-written: .* /run/testbed.*: Read-only file system\n  hint: make /run"
             assert re.match(said, done.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -22,6 +23,7 @@ from testbed.topology import loads
 from tests.live.command_line import eventually, run
 from tests.live.docker_agents import agent_as
 from tests.live.others import IMAGE, adopt, compose_project, docker, impair_both, said, start_agent, system
+from tests.pings import round_trips, until_answered
 
 pytestmark = [
     pytest.mark.live,
@@ -30,6 +32,7 @@ pytestmark = [
 ]
 
 ROUND_TRIP_MS = 80
+TRIES = 3
 
 
 @contextmanager
@@ -91,15 +94,15 @@ def test_no_packet_reaches_a_container_made_anew_but_by_its_links(lab_name):
         assert not any("without impairments" in each.what for each in report(agent).incidents)
         (member,) = agent.hello().members
         assert (member.name, member.like, member.interfaces[0].address) == ("b", "b", "198.19.241.77")
-        assert max(shop.pings("bystander", "a")) < ROUND_TRIP_MS / 2
+        assert min(shop.pings("bystander", "a")) < ROUND_TRIP_MS / 2
 
 
 def test_who_is_no_node_waits_for_nothing(lab_name):
-    """Its first packet, an ARP request, gets through: if it did not, the answer would be a second late."""
+    """Its first packet, an ARP request, gets through: if it did not, the answer would be a second late, in each try."""
     with system(lab_name, "198.19.242.0/24", "a", "b") as shop, lab_on(lab_name, shop, "a", "b"):
-        argv = ["run", "--rm", "--network", shop.network, IMAGE, "ping", "-nc1", shop.address("a")]
-        (round_trip,) = re.findall(r"time=([\d.]+) ms", docker(*argv))
-        assert float(round_trip) < 1000
+        argv = ["run", "--rm", "--network", shop.network, IMAGE, *until_answered(shop.address("a"), count=1)]
+        firsts = (round_trips(docker(*argv)).get(1, math.inf) for _ in range(TRIES))
+        assert any(first < 1000 for first in firsts)
         shop.start("c")
         assert eventually(lambda: "clsact" not in said("tc", "qdisc", "show", "dev", shop.port("c")))
 
@@ -114,7 +117,7 @@ def test_a_service_that_is_scaled_has_its_links(lab_name, tmp_path):
             shop.compose("up", "-d", "--scale", "web=3")
             for each in ("web-1", "web-2", "web-3"):
                 assert min(shop.pings(each, "db-1")) >= ROUND_TRIP_MS
-            assert max(shop.pings("web-2", "web-3")) < ROUND_TRIP_MS / 2
+            assert min(shop.pings("web-2", "web-3")) < ROUND_TRIP_MS / 2
             lab = Lab.attach(lab_name)
             assert {node: lab.plan.node(node).interfaces[0].address for node in lab} == {
                 "web": shop.address("web-1"),
@@ -130,7 +133,7 @@ def test_a_service_that_is_scaled_has_its_links(lab_name, tmp_path):
         finally:
             detached = run("detach", lab_name)
         assert detached.returncode == 0, detached.stderr
-        assert max(shop.pings("web-1", "db-1")) < ROUND_TRIP_MS / 2
+        assert min(shop.pings("web-1", "db-1")) < ROUND_TRIP_MS / 2
 
 
 OWN = """

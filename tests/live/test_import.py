@@ -8,6 +8,7 @@ import pytest
 from testbed.lab import Lab, resolve
 from testbed.topology import load
 from tests.live.command_line import run
+from tests.live.compose_projects import free_subnets
 
 pytestmark = [pytest.mark.live, pytest.mark.docker, pytest.mark.servers]
 
@@ -30,10 +31,10 @@ services:
   store:
     image: testbed
     command: ["sh", "-c", "exec sleep infinity"]
-    networks: {back: {ipv4_address: 198.18.77.9}}
+    networks: {back: {ipv4_address: SUBNET.9}}
 networks:
   front:
-  back: {internal: true, ipam: {config: [{subnet: 198.18.77.0/24}]}}
+  back: {internal: true, ipam: {config: [{subnet: SUBNET.0/24}]}}
 volumes: {cache: }
 """
 
@@ -67,7 +68,8 @@ def imported(tmp_path, name, text):
 
 def test_a_compose_file_comes_up(tmp_path, lab_name):
     subprocess.run(["docker-compose", "version"], check=True, capture_output=True)
-    file, notes = imported(tmp_path, "shop", COMPOSE)
+    start = str(next(free_subnets()).network_address).removesuffix(".0")
+    file, notes = imported(tmp_path, "shop", COMPOSE.replace("SUBNET", start))
     checked = ["docker-compose", "-f", str(tmp_path / "shop" / "docker-compose.yml"), "config", "--quiet"]
     assert subprocess.run(checked, capture_output=True, check=False).returncode == 0, "not a compose file"
     assert "services.web.volumes[1]" in notes
@@ -79,7 +81,7 @@ def test_a_compose_file_comes_up(tmp_path, lab_name):
         fetched = lab["client"].run(["curl", "--fail", "--silent", "--output", "/dev/null", "http://web/1KB"])
         assert fetched.status == 0
         assert lab["client"].run(["sh", "-c", "ulimit -n"]).stdout == "333\n"
-        assert lab["client"].run(["ping", "-c", "1", "198.18.77.9"]).status == 0
+        assert lab["client"].run(["ping", "-c", "1", f"{start}.9"]).status == 0
         assert lab["web"].run(["ping", "-c", "1", "-W", "1", "store"]).status != 0
         inspected = subprocess.run(
             ["docker", "port", f"testbed-{lab_name}-web", "80"], capture_output=True, text=True, check=True

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tests.live.command_line import MARK, PATIENCE_S, down_twice, nothing_remains
+from tests.live.command_line import MARK, WAIT_S, down_twice, nothing_remains
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
@@ -38,7 +38,7 @@ def test_a_signal_just_after_the_lab_is_made_leaves_nothing(tmp_path, lab_name, 
     argv += ["--results", str(tmp_path / "results")] if command == "run" else []
     done = subprocess.run(
         [sys.executable, "-m", "tests.live.interrupted_command", str(int(number)), function, *argv],
-        cwd=ROOT, env={**os.environ, MARK: lab_name}, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+        cwd=ROOT, env={**os.environ, MARK: lab_name}, capture_output=True, text=True, check=False, timeout=WAIT_S,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     if command == "up":  # it is done: too late to be interrupted
@@ -56,7 +56,7 @@ def test_a_signal_while_links_are_measured_keeps_a_lab_that_stays_up(tmp_path, l
     argv = ["up", str(file), "--check", "--name", lab_name, "--runtime", "netns"]
     done = subprocess.run(
         [sys.executable, "-m", "tests.live.interrupted_command", str(int(signal.SIGINT)), function, *argv],
-        cwd=ROOT, env={**os.environ, MARK: lab_name}, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+        cwd=ROOT, env={**os.environ, MARK: lab_name}, capture_output=True, text=True, check=False, timeout=WAIT_S,
     )  # fmt: skip
     assert done.returncode == 130, done.stderr
     assert f"lab {lab_name} stays up: testbed down {lab_name} takes it down" in done.stderr
@@ -81,5 +81,5 @@ runpy.run_module("testbed", run_name="__main__")
 
 def test_a_signal_while_the_command_line_is_imported_ends_it_without_a_traceback():
     argv = [sys.executable, "-c", IMPORTING]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=WAIT_S)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.live
 
 SUBNET = "198.18.231"
+TRIES = 5
+"""How often something is measured where the machine may be too busy for it."""
 
 
 def done(*argv: str) -> str:
@@ -93,7 +95,10 @@ def test_a_rate_that_tc_has_set_is_judged_in_its_direction(namespaces: tuple[str
     assert row["rate_verdict"] == "as requested" or row["rate_verdict"].startswith("not measured")  # a busy machine
     assert row["loss_verdict"] == "as requested"
 
-    wrong = command_line.run("check", "--namespace", f"{other}->{one}", "rate=10mbit")
+    for _ in range(TRIES):
+        wrong = command_line.run("check", "--namespace", f"{other}->{one}", "rate=10mbit")
+        if "not measured" not in wrong.stdout:
+            break
     assert wrong.returncode == 1, wrong.stdout
     assert "rate too high" in wrong.stdout  # this direction has no limit
 
@@ -138,7 +143,10 @@ def test_a_path_between_containers_is_judged(containers: tuple[str, str], kind: 
     before = state_of(*enter)
     with agent_as(kind):
         requested = {"rate": "3mbit"} if kind == "process" else {}
-        there, back = judge((one, other), requested, runtime="docker", observer=SILENT)
+        for _ in range(TRIES):
+            there, back = judge((one, other), requested, runtime="docker", observer=SILENT)
+            if "not measured" not in back.verdict:
+                break
         assert all(finding.passed or is_lateness(finding) for finding in there.findings), there.verdict
         assert there.arrived
         assert not requested or "rate too high" in back.verdict

@@ -15,16 +15,16 @@ from testbed.lab import Lab, Observer
 from testbed.topology import loads
 from tests.live.command_line import PATIENCE_S
 
-PAUSE_S = 0.2
+PAUSE_S = 0.5
 TEXT = """
 name: late
 nodes: {a: , b: }
 workloads:
   - together:
-      - {name: datagrams, kind: udp-stream, from: a, to: b, rate: 128kbit, size: 160B, duration: 3s}
-      - {name: messages, kind: tcp-messages, from: a, to: b, rate: 128kbit, size: 160B, duration: 3s}
-      - {name: streams, kind: quic, from: a, to: b, rate: 128kbit, size: 160B, duration: 3s}
-      - {name: echoes, kind: ping, from: a, to: b, count: 300, interval: 10ms}
+      - {name: datagrams, kind: udp-stream, from: a, to: b, rate: 128kbit, size: 160B, duration: 8s}
+      - {name: messages, kind: tcp-messages, from: a, to: b, rate: 128kbit, size: 160B, duration: 8s}
+      - {name: streams, kind: quic, from: a, to: b, rate: 128kbit, size: 160B, duration: 8s}
+      - {name: echoes, kind: ping, from: a, to: b, count: 800, interval: 10ms}
 """
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]

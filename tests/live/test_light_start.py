@@ -10,7 +10,7 @@ import pytest
 from testbed.agent.client_connection import ClientConnection
 from testbed.lab import Lab
 from testbed.topology import loads
-from tests.live.command_line import PATIENCE_S
+from tests.live.command_line import WAIT_S
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
@@ -53,7 +53,7 @@ finally:
 def modules(*arguments):
     """What a command has imported when it ends."""
     command = [sys.executable, "-c", MAIN, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
     assert done.returncode == 0, done.stderr
     return {*done.stderr.split()}
 

@@ -18,10 +18,14 @@ import pytest
 
 from testbed.lab import Lab, take_down
 from testbed.topology import loads
+from tests import pings
+from tests.live.command_line import eventually
 
 TOOLS = {"ping", "iperf3", "irtt", "tcpdump"}
 PROBES = 5_000
 LOSS = 0.02
+SENT, SURE = 300, 200
+TRIES = 5
 PAYLOAD = 1448 / 1514
 """Of a full TCP frame, with time stamps (RFC 7323): MTU 1500 and 14 bytes of Ethernet."""
 CLOCK = 1.02
@@ -101,11 +105,13 @@ def received_by_iperf3(lab, source, seconds):
 
 def test_delay_as_ping_sees_it(up, engine):
     lab = up("{between: [client, server], delay: 40ms}")
-    shown = output(lab, "client", "ping", "-n", "-c60", "-i0.02", "server")
-    times = [float(value) for value in re.findall(r"time=([\d.]+) ms", shown)]
-    assert len(times) == 60
-    say(f"{engine}: ping {min(times)} ms at least, {statistics.median(times)} ms at the median, asked for 80 ms")
-    assert 80 <= min(times) <= 81.5
+    for _ in range(TRIES):
+        times = pings.complete(output(lab, "client", *pings.until_answered("server", count=60)), 60)
+        say(f"{engine}: ping {min(times)} ms at least, {statistics.median(times)} ms at the median, asked for 80 ms")
+        assert min(times) >= 80
+        if min(times) <= 81.5:
+            return
+    pytest.fail(f"no packet of {TRIES} times 60 came in time")
 
 
 def acceptance(number, probability, level):
@@ -146,9 +152,10 @@ def test_loss_of_datagrams_sent_by_irtt(up, engine):
         while sent < PROBES:  # a busy machine sends fewer in the time
             output(lab, "client", "irtt", "client", "-Q", "-i", "100us", "-d", "2500ms", "--wait=100ms", "server")
             sent = datagrams(lab, "client")[1] - before[1]
-    time.sleep(0.5)  # what the machine is late with is not lost
-    arrived = datagrams(lab, "server")[0] - before[0]
     low, high = acceptance(sent, LOSS, 0.999)
+    time.sleep(0.5)  # what the machine is late with is not lost
+    assert eventually(lambda: sent - (datagrams(lab, "server")[0] - before[0]) <= high)
+    arrived = datagrams(lab, "server")[0] - before[0]
     say(f"{engine}: {sent - arrived} of {sent} datagrams lost, {low} to {high} expected")
     assert low <= sent - arrived <= high
 
@@ -195,15 +202,15 @@ def test_packets_leave_when_sent_and_arrive_when_delivered(up):
         Background(lab, "client", *watching, ready="listening on") as at_client,
         Background(lab, "server", *watching, ready="listening on") as at_server,
     ):
-        shown = output(lab, "client", "ping", "-n", "-D", "-c20", "-i0.05", "server")
+        shown = output(lab, "client", *pings.until_answered("server", "-D", count=30, interval_s=0.05))
         captured = [
             {(kind, int(number)): float(when) for when, kind, number in re.findall(CAPTURE, each.end())}
             for each in (at_client, at_server)
         ]
     pinged = re.findall(r"\[([\d.]+)\] .* icmp_seq=(\d+) .*time=([\d.]+) ms", shown)
-    assert len(pinged) == 20
+    assert len(pinged) >= 30
     held, under_way, back = [], [], []
-    for received, text, milliseconds in pinged:
+    for received, text, milliseconds in pinged[:20]:  # tcpdump may end before it has read the last ones
         number = int(text)
         client, server = captured
         held.append(client["request", number] - (float(received) - float(milliseconds) / 1000))
@@ -216,9 +223,9 @@ def test_packets_leave_when_sent_and_arrive_when_delivered(up):
 
 
 def unanswered(lab):
-    """Numbers of the pings that get no answer."""
-    shown = lab["client"].run(["ping", "-n", "-c200", "-i0.004", "-W1", "server"]).stdout
-    return set(range(1, 201)) - {int(number) for number in re.findall(r"icmp_seq=(\d+) ", shown)}
+    """Numbers of the pings that get no answer. Those of the last ones may come when ping no longer waits for them."""
+    shown = lab["client"].run(["ping", "-n", f"-c{SENT}", "-i0.004", "-W1", "server"]).stdout
+    return {*range(1, SENT + 1)} - {int(number) for number in re.findall(r"icmp_seq=(\d+) ", shown)}
 
 
 @pytest.mark.parametrize("engine", ["userspace"])
@@ -226,9 +233,10 @@ def test_a_seed_loses_the_same_packets_in_every_lab(up):
     lost = []
     for seed in (5, 5, 6):
         with up("{from: client, to: server, loss: 10%}", seed=seed) as lab:
-            lost.append(unanswered(lab))
+            missing = unanswered(lab)
+            lost.append({number for number in missing if number <= SURE})
             (link,) = lab.statistics()
-            assert link.counts.lost == len(lost[-1])
+            assert len(lost[-1]) <= link.counts.lost <= len(missing)
             assert link.counts.kernel_drops == link.counts.backlog_drops == 0
             assert link.counts.lateness_p99_ns is not None
     assert lost[0]

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from testbed.errors import LabError
-from testbed.lab import Lab
+from testbed.lab import Lab, Observer
 from testbed.topology import loads
 from tests.live.command_line import PATIENCE_S, begin, eventually, run
 from tests.runtimes import RUNTIMES
@@ -40,6 +40,20 @@ workloads:
 capture: [a]
 sockets: [a]
 """
+
+
+class Once(Observer):
+    """Does something as soon as a workload is under way, beside the run."""
+
+    def __init__(self, action):
+        self._action = action
+        self._thread = None
+
+    def progressed(self, stage, what, fraction, count=""):  # noqa: ARG002  # as the base class
+        if stage == "run" and fraction > 0 and self._thread is None:
+            self._thread = threading.Thread(target=self._action)
+            self._thread.start()
+
 
 LASTING = """
 name: lasting
@@ -89,11 +103,9 @@ def logs_of(results):
 
 def test_a_program_that_dies_during_a_run_is_why_it_fails(up, lab_name, tmp_path):
     lab = up(DYING)
-    dying = threading.Timer(1, lab["a"].run, [["touch", f"/tmp/{lab_name}"]])
-    dying.start()
+    dying = Once(lambda: lab["a"].run(["touch", f"/tmp/{lab_name}"]))
     with pytest.raises(LabError) as raised:
-        lab.run(tmp_path)
-    dying.join()
+        lab.run(tmp_path, observer=dying)
     assert re.match(r"node-exited: node a: .* status 3; its last lines:\n +hello\n +boom\n", str(raised.value))
     assert logs_of(tmp_path) == {"a.log": "hello\nboom\n"}
     with pytest.raises(LabError, match="node-exited: node a"):
@@ -136,17 +148,14 @@ def test_nothing_is_measured_with_a_node_that_is_paused(up, lab_name, pause, tmp
 
 
 def test_a_pause_during_a_run_fails_it_however_short(up, pause, tmp_path):
-    lab = up(LASTING)
+    lab = up(LASTING.replace("count: 20,", "count: 600,"))
 
     def pause_shortly():
         pause(lab, paused=True)
         pause(lab, paused=False)
 
-    pausing = threading.Timer(1, pause_shortly)
-    pausing.start()
     with pytest.raises(LabError, match="node-paused: node a"):
-        lab.run(tmp_path)
-    pausing.join()
+        lab.run(tmp_path, observer=Once(pause_shortly))
     assert logs_of(tmp_path) == {"a.log": "one\ntwo\n", "b.log": "three\n"}
 
 
