@@ -19,9 +19,6 @@ SHOWN = 60
 LISTED = 100
 """Names that a hint looks at."""
 
-_BEGINNING = 3
-"""Characters from which on what the file says may be the beginning of a name."""
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
@@ -82,7 +79,7 @@ def nearest(found: str, allowed: Iterable[str], what: str) -> str:
     """
     names = list(islice(allowed, LISTED))
     close = difflib.get_close_matches(found[:SHOWN], names, n=1)
-    close = close or [name for name in names if len(found) >= _BEGINNING and name.startswith(found)]
+    close = close or [name for name in names if name.startswith(f"{found}_")]
     question = f"did you mean {quote(close[0])}? " if close else ""
     listing = ", ".join(names[: LISTED - 1] + ["..."] * (len(names) == LISTED)) if names else "none"
     return f"{question}{what} are: {listing}"
