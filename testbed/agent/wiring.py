@@ -239,7 +239,7 @@ class Wiring:
             node = self.nodes[name]
             if where != network or node.is_awaited:
                 continue
-            if owner and node.container in owner.pids:
+            if owner and not node.path and node.container in owner.pids:
                 if node.has_ended:
                     self.nodes[name] = self._of_container(node, owner.pids[node.container], node.container)
                 return self._return(name, network, place, owner.interface)

@@ -260,9 +260,12 @@ def test_a_namespace_that_is_made_anew_on_a_bridge_has_its_links(lab_name):
             before = f"{spaces.tag}b@"  # the kernel removes what was in a namespace a moment after its name has gone
             assert eventually(lambda: before not in said(*spaces.switch, "-br", "link", "show"))
             said("ip", "netns", "add", spaces.names["b"])
-            spaces.plug("b")
-            spaces.configure("b")
-            assert eventually(lambda: " up " in lab_line(lab_name))
+            with subprocess.Popen(["ip", "netns", "exec", spaces.names["b"], "sleep", "inf"]) as visitor:
+                spaces.plug("b")
+                spaces.configure("b")
+                assert eventually(lambda: " up " in lab_line(lab_name))
+                visitor.kill()
+            assert " up " in lab_line(lab_name)  # a process that was in it is not the node
             for source, target in ("ab", "ba"):
                 assert min(spaces.pings(source, target)) >= ROUND_TRIP_MS
             said("ip", "netns", "add", f"{spaces.tag}-c")
