@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from testbed.agent import u32
-from testbed.agent.filters import add_hook
+from testbed.agent.filter_hooks import add_hook
 from testbed.agent.match_rules import LINE_NUMBERS, MatchTables
 from testbed.agent.netlink import CREATE, EXCL
 from testbed.agent.ports import AccessLine

@@ -14,7 +14,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from testbed.agent import u32
-from testbed.agent.filters import add_hook
+from testbed.agent.filter_hooks import add_hook
 from testbed.agent.netlink import CREATE, EXCL
 
 if TYPE_CHECKING:

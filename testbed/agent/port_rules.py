@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.agent import filters, switch
+from testbed.agent import filter_hooks, switch
 from testbed.agent.filters import PortFilters
 from testbed.agent.journal import Bridge, PortLeft, PortUsed
 from testbed.agent.journal.undo import leave
@@ -183,7 +183,7 @@ class PortRules:
             LabError: `port-in-use`, filters of another program would no longer see packets that go through links.
         """
         assert self._journal  # noqa: S101  # open networks are not the agent's own
-        found = filters.hooks(side.route, index)
+        found = filter_hooks.hooks(side.route, index)
         (device,) = switch.devices(side.route, index)
         bypassed = found.egress or (found.ingress and network in self._wiring.gateways)
         if bypassed or found.qdisc not in (None, "clsact"):

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.agent import aliases, filters, machine, offloads, switch
+from testbed.agent import aliases, filter_hooks, machine, offloads, switch
 from testbed.agent.journal.entries import (
     Bridge,
     CgroupMade,
@@ -142,7 +142,7 @@ def leave(route: RouteSocket, used: PortUsed) -> None:
     Raises:
         OSError: the kernel's refusal.
     """
-    filters.remove(route, used.port, with_hook=not used.had_hook)
+    filter_hooks.remove(route, used.port, with_hook=not used.had_hook)
     if not used.had_hook:
         with suppress(OSError):
             switch.set_queue_length(route, used.port, used.queue_length)

@@ -20,6 +20,7 @@ from testbed.errors import MachineError, TestbedError
 from testbed.records import moved
 from testbed.runtime.swarm.conversations import Conversation, part_of
 from testbed.runtime.swarm.machines import GOSSIP_PORT
+from testbed.runtime.swarm.merged_reports import merged_attachments, merged_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -104,7 +105,7 @@ class SpreadAgent(Agent):
 
     def hello(self, within_s: float | None = None) -> AgentStatus:
         """See `Agent`."""
-        return _merged_status(self._of_each(lambda _, agent: agent.hello(within_s)))
+        return merged_status(self._of_each(lambda _, agent: agent.hello(within_s)))
 
     def endpoint(self, node: str, spec: Spec) -> RemoteEndpoint:
         """See `Agent`. The lines of the endpoint are moved to the nodes' clock, its start to the machine's."""
@@ -248,7 +249,7 @@ class SpreadAgent(Agent):
 
     def _attachments(self, call: messages.ReadAttachments) -> AttachmentReport:
         found = self._of_each(lambda machine, agent: self._moved(machine, agent.call(call)))
-        return _merged_attachments(found.values())
+        return merged_attachments(found.values())
 
     def _moved(self, machine: Machine, report: AttachmentReport) -> AttachmentReport:
         """Return a report with the times of its incidents by the nodes' clock."""
@@ -262,9 +263,9 @@ class SpreadAgent(Agent):
         found = self._of_each(lambda machine, agent: (self._clock(machine).offset_ns, agent.call(call)))
         return messages.LabState(
             at_ns=max(state.at_ns - ahead_ns for ahead_ns, state in found.values()),
-            status=_merged_status({name: state.status for name, (_, state) in found.items()}),
+            status=merged_status({name: state.status for name, (_, state) in found.items()}),
             links=tuple(link for _, state in found.values() for link in state.links),
-            attachments=_merged_attachments(
+            attachments=merged_attachments(
                 self._moved(self._machines.by_name[name], state.attachments) for name, (_, state) in found.items()
             ),
         )
@@ -317,42 +318,6 @@ class SpreadAgent(Agent):
                     raise
         with last.answering():
             return self._agent(last).call(call)
-
-
-def _merged_status(found: Mapping[str, AgentStatus]) -> AgentStatus:
-    first, *others = found.values()
-    every = (first, *others)
-    is_up = all(each.is_up for each in every)
-    return messages.AgentStatus(
-        version=first.version,
-        lab=first.lab,
-        pid=first.pid,
-        plan_version=first.plan_version if is_up else None,
-        containers={},
-        dead_links={link: how for each in every for link, how in each.dead_links.items()},
-        nodes={node: how for each in every for node, how in each.nodes.items()},
-        pauses={node: count for each in every for node, count in each.pauses.items()},
-        members=tuple(member for each in every for member in each.members),
-        left=tuple(node for each in every for node in each.left),
-        held={node: how for each in every for node, how in each.held.items()},
-        paused_by_faults=tuple(node for each in every for node in each.paused_by_faults),
-    )
-
-
-def _merged_attachments(reports: Iterable[AttachmentReport]) -> AttachmentReport:
-    """Return the reports of several agents as one; incidents are numbered in the order in which they happened."""
-    every = list(reports)
-    incidents = sorted((each for report in every for each in report.incidents), key=lambda each: each.at_ns)
-    happened = sum(max((each.number for each in report.incidents), default=0) for report in every)
-    return messages.AttachmentReport(
-        problems=tuple(problem for report in every for problem in report.problems),
-        notes=tuple(note for report in every for note in report.notes),
-        incidents=tuple(
-            msgspec.structs.replace(each, number=number)
-            for number, each in enumerate(incidents, happened - len(incidents) + 1)
-        ),
-        unknown_dropped={port: count for report in every for port, count in report.unknown_dropped.items()},
-    )
 
 
 def _capture_moved(line: str, *, by_ns: int) -> str:

@@ -20,6 +20,7 @@ from testbed.runtime.readiness import Readiness, first_address
 from testbed.runtime.start_order import start_in_order
 from testbed.runtime.state import LabDirectory
 from testbed.runtime.swarm.agents import SpreadAgent
+from testbed.runtime.swarm.lab_status import status_of
 from testbed.runtime.swarm.machines import Machine, Machines, Record, gone
 from testbed.runtime.swarm.starting_agents import identities, introduce, start_agent
 from testbed.runtime.swarm.tunnels import require_room, tunnels
@@ -248,37 +249,9 @@ class SwarmRuntime:
 
     def _status(self, lab: str) -> LabStatus:
         try:
-            machines = self._machines(lab)
+            return status_of(self._machines(lab), lab)
         except UsageError as error:
             return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message)
-
-        def status(machine: Machine) -> LabStatus:
-            try:
-                with machine.answering():
-                    return machine.runtime.status(lab)
-            except TestbedError as error:
-                nodes = dict.fromkeys(sorted(machines.nodes_of(machine)), "unknown")
-                return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=False, problem=error.message)
-
-        found = machines.each(status)
-        order = [*machines.record.nodes]
-        nodes = {name: now for each in found.values() for name, now in each.nodes.items()}
-        problems = [
-            each.problem if name in each.problem else f"machine {name}: {each.problem}"
-            for name, each in found.items()
-            if each.problem
-        ]
-        return LabStatus(
-            lab=lab,
-            runtime=self.name,
-            nodes=dict(sorted(nodes.items(), key=lambda item: order.index(item[0]))),
-            healthy=all(each.healthy for each in found.values()),
-            problem="; ".join(problems),
-            notes=(
-                *(note for each in found.values() for note in each.notes),
-                "; ".join(f"{', '.join(sorted(machines.nodes_of(each)))} on {each}" for each in machines.used),
-            ),
-        )
 
     def moment(self, lab: str) -> str:
         """See `testbed.runtime.Runtime`. By machine, each by its own clock."""
