@@ -45,6 +45,7 @@ class ServerConnection:
         self._buffer = bytearray()
         self._fds: list[int] = []
         self._receiving = False
+        self._sending = asyncio.Lock()
         channel.setblocking(False)  # noqa: FBT003
 
     async def receive(self) -> protocol.Message | None:
@@ -77,9 +78,13 @@ class ServerConnection:
             raise LabError("bad-message", str(error), "client and agent may be of different versions") from None
 
     async def send(self, message: protocol.Message) -> None:
-        """Send a message. A client that has gone is no error here; `receive` returns None then."""
-        with suppress(OSError):
-            await asyncio.get_running_loop().sock_sendall(self._channel, protocol.encode(message))
+        """Send a message, after those before it. A client that has gone is no error; `receive` returns None then.
+
+        An event loop wakes only the last of those who wait to send on one socket.
+        """
+        async with self._sending:
+            with suppress(OSError):
+                await asyncio.get_running_loop().sock_sendall(self._channel, protocol.encode(message))
 
     async def send_event(self, event: object) -> None:
         """Send an event of the call in progress, a type of `testbed.agent.messages`."""
