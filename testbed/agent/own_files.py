@@ -116,7 +116,7 @@ def mount_layers(*further: str) -> None:
             continue
         for path, tree in hidden[place]:
             mounts.make_read_only(tree=tree)
-            with suppress(FileNotFoundError):  # whoever mounted it has removed its directory meanwhile
+            with suppress(FileNotFoundError):  # its directory was removed after it was copied
                 mounts.attach(tree, path)
     mounts.mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     resolver = Path("/etc/resolv.conf").resolve()  # systemd-resolved's is in /run

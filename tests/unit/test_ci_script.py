@@ -40,7 +40,7 @@ PATIENCE_S = 60
 
 
 COMMAND = ("env", "--default-signal=HUP,TERM", "bash", str(ROOT / ".ci" / "run"))
-"""As bash can't trap what whoever runs the tests ignores, as nohup does."""
+"""With the default signals: bash can't trap those that its parent ignores, as nohup does."""
 
 
 def environment(directory, make):
